@@ -1,0 +1,191 @@
+package merkle
+
+import (
+	"errors"
+	"fmt"
+
+	"aval/suite"
+)
+
+// LeavesMax bounds the leaves of a list.
+const LeavesMax = 1 << 24
+
+// proofVersion is the first field of every proof.
+const proofVersion = 1
+
+// Errors of verification. A proof that fails says nothing about the claim.
+var (
+	// ErrMalformed reports a proof that breaks a rule of form or a bound.
+	ErrMalformed = errors.New("merkle: malformed proof")
+	// ErrMismatch reports a proof that leads to another root.
+	ErrMismatch = errors.New("merkle: the proof leads to another root")
+)
+
+// Proof shows that a leaf stands at an index of a list of a known size.
+type Proof struct {
+	// Version is 1.
+	Version uint8 `cbor:"1,keyasint" json:"version"`
+	// Index counts from 0; Size is the number of leaves. The root commits to both.
+	Index uint64 `cbor:"2,keyasint" json:"index,string"`
+	Size  uint64 `cbor:"3,keyasint" json:"size,string"`
+	// Path is the siblings from the leaf upwards, 32 bytes each.
+	Path []byte `cbor:"4,keyasint" json:"path"`
+}
+
+// LeafHash returns H(0 ‖ leaf), what the tree holds for a leaf.
+func LeafHash(s suite.Suite, leaf []byte) suite.Hash {
+	return s.Sum([]byte{prefixLeaf}, leaf)
+}
+
+// Root returns the root of a list of leaves.
+func Root(s suite.Suite, leaves [][]byte) suite.Hash {
+	acc := NewAccumulator(s)
+	for _, leaf := range leaves {
+		acc.Append(LeafHash(s, leaf))
+	}
+	return acc.Root()
+}
+
+// RootOfHashes returns the root of a list whose leaves are hashed already, see LeafHash.
+func RootOfHashes(s suite.Suite, leaves []suite.Hash) suite.Hash {
+	acc := NewAccumulator(s)
+	for i := range leaves {
+		acc.Append(leaves[i])
+	}
+	return acc.Root()
+}
+
+// Accumulator computes the root of a growing list in memory for its height. It is not safe for concurrent use.
+type Accumulator struct {
+	h *Hasher
+	// peaks are the tops of the perfect subtrees that make up the list, the largest first.
+	// Invariant: one for each bit set in size.
+	peaks []suite.Hash
+	size  uint64
+}
+
+// NewAccumulator returns an Accumulator of an empty list.
+func NewAccumulator(s suite.Suite) *Accumulator { return &Accumulator{h: NewHasher(s)} }
+
+// Append adds a leaf by its hash, see LeafHash.
+func (a *Accumulator) Append(leaf suite.Hash) {
+	for n := a.size; n&1 == 1; n >>= 1 {
+		last := len(a.peaks) - 1
+		leaf = a.h.Node(&a.peaks[last], &leaf)
+		a.peaks = a.peaks[:last]
+	}
+	a.peaks = append(a.peaks, leaf)
+	a.size++
+}
+
+// Size returns the number of leaves.
+func (a *Accumulator) Size() uint64 { return a.size }
+
+// Root returns the root of the list so far. More leaves may follow.
+func (a *Accumulator) Root() suite.Hash {
+	if a.size == 0 {
+		top := a.h.sum(nil)
+		return a.h.root(0, &top)
+	}
+	top := a.peaks[len(a.peaks)-1]
+	for i := len(a.peaks) - 2; i >= 0; i-- {
+		top = a.h.Node(&a.peaks[i], &top)
+	}
+	return a.h.root(a.size, &top)
+}
+
+// Prove returns a proof for the leaf at index.
+func Prove(s suite.Suite, leaves [][]byte, index int) (*Proof, error) {
+	hashes := make([]suite.Hash, len(leaves))
+	for i, leaf := range leaves {
+		hashes[i] = LeafHash(s, leaf)
+	}
+	return proveInPlace(s, hashes, index)
+}
+
+// ProveHashes returns a proof for the leaf at index of a list whose leaves are hashed already.
+func ProveHashes(s suite.Suite, leaves []suite.Hash, index int) (*Proof, error) {
+	return proveInPlace(s, append([]suite.Hash(nil), leaves...), index)
+}
+
+// proveInPlace folds level into its parents, level by level. A last node without a sibling moves up as it is, which
+// gives the same tree as splitting at powers of two.
+func proveInPlace(s suite.Suite, level []suite.Hash, index int) (*Proof, error) {
+	if len(level) > LeavesMax {
+		return nil, fmt.Errorf("merkle: a list has at most %d leaves, not %d", LeavesMax, len(level))
+	}
+	if index < 0 || index >= len(level) {
+		return nil, fmt.Errorf("merkle: no leaf %d in a list of %d", index, len(level))
+	}
+	p := &Proof{Version: proofVersion, Index: uint64(index), Size: uint64(len(level)), Path: []byte{}}
+	h := NewHasher(s)
+	for len(level) > 1 {
+		if sibling := index ^ 1; sibling < len(level) {
+			p.Path = append(p.Path, level[sibling][:]...)
+		}
+		up := 0
+		for i := 0; i < len(level); i += 2 {
+			if i+1 < len(level) {
+				level[up] = h.Node(&level[i], &level[i+1])
+			} else {
+				level[up] = level[i]
+			}
+			up++
+		}
+		level, index = level[:up], index>>1
+	}
+	return p, nil
+}
+
+// Verify checks that leaf stands at p.Index of the list of p.Size leaves that root commits to.
+func Verify(s suite.Suite, root suite.Hash, leaf []byte, p *Proof) error {
+	return VerifyHash(s, root, LeafHash(s, leaf), p)
+}
+
+// VerifyHash is Verify for a leaf that is hashed already, see LeafHash. The caller must have made that hash from the
+// leaf itself: an inner node passed as a leaf would verify too, at another size.
+func VerifyHash(s suite.Suite, root, leaf suite.Hash, p *Proof) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	h := NewHasher(s)
+	path, index := p.Path, p.Index
+	for size := p.Size; size > 1; size = (size + 1) >> 1 {
+		if index^1 < size {
+			sibling := suite.Hash(path[:suite.HashSize])
+			path = path[suite.HashSize:]
+			if index&1 == 0 {
+				leaf = h.Node(&leaf, &sibling)
+			} else {
+				leaf = h.Node(&sibling, &leaf)
+			}
+		}
+		index >>= 1
+	}
+	if h.root(p.Size, &leaf) != root {
+		return ErrMismatch
+	}
+	return nil
+}
+
+// check refuses a proof whose form no prover makes.
+func (p *Proof) check() error {
+	if p == nil || p.Version != proofVersion {
+		return fmt.Errorf("%w: not a list proof of version %d", ErrMalformed, proofVersion)
+	}
+	if p.Size > LeavesMax || p.Index >= p.Size {
+		return fmt.Errorf("%w: leaf %d of a list of %d", ErrMalformed, p.Index, p.Size)
+	}
+	siblings, index := 0, p.Index
+	for size := p.Size; size > 1; size = (size + 1) >> 1 {
+		if index^1 < size {
+			siblings++
+		}
+		index >>= 1
+	}
+	if len(p.Path) != siblings*suite.HashSize {
+		return fmt.Errorf("%w: leaf %d of %d has %d siblings, the path %d bytes",
+			ErrMalformed, p.Index, p.Size, siblings, len(p.Path))
+	}
+	return nil
+}
