@@ -1,0 +1,125 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Bounds that every encoding and decoding obeys, whatever the caller's type allows.
+const (
+	// DepthMax is the deepest nesting of arrays and maps; a lone integer has depth 0, [] has depth 1.
+	DepthMax = 16
+	// ElementsMax is the largest number of elements in one array or pairs in one map.
+	ElementsMax = 131072
+)
+
+// ErrNotCanonical reports input that is well-formed CBOR but not the one deterministic encoding of its value.
+var ErrNotCanonical = errors.New("codec: not the deterministic encoding of its value")
+
+// RawMessage holds the encoding of one value that is decoded later, when its type is known. Its content was
+// checked to be deterministic by Unmarshal, and is checked again by Marshal.
+type RawMessage = cbor.RawMessage
+
+// bufferKeepMax is the largest buffer in bytes that goes back to the pool, so that one large value does not
+// pin its memory for ever.
+const bufferKeepMax = 1 << 18
+
+var (
+	encMode = must(cbor.EncOptions{
+		Sort:          cbor.SortBytewiseLexical,
+		ShortestFloat: cbor.ShortestFloat16,
+		NaNConvert:    cbor.NaNConvertReject,
+		InfConvert:    cbor.InfConvertReject,
+		BigIntConvert: cbor.BigIntConvertReject,
+		Time:          cbor.TimeRFC3339,
+		IndefLength:   cbor.IndefLengthForbidden,
+		TagsMd:        cbor.TagsForbidden,
+		NilContainers: cbor.NilContainerAsEmpty,
+		ByteArray:     cbor.ByteArrayToByteSlice,
+	}.UserBufferEncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		MaxNestedLevels:   DepthMax,
+		MaxArrayElements:  ElementsMax,
+		MaxMapPairs:       ElementsMax,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		UTF8:              cbor.UTF8RejectInvalid,
+		IntDec:            cbor.IntDecConvertNone,
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
+		NaN:               cbor.NaNDecodeForbidden,
+		Inf:               cbor.InfDecodeForbidden,
+	}.DecMode())
+	buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+)
+
+// Marshal returns the deterministic CBOR encoding of v (RFC 8949 section 4.2.1).
+// Nil slices and maps encode as empty ones, so that a value and its decoded copy encode alike; byte arrays
+// encode as byte strings. A value that Unmarshal would refuse to read back (a float, a string that is not
+// UTF-8, nesting beyond DepthMax, more than ElementsMax elements, a RawMessage that is not deterministic) is
+// an error, so that nothing is ever sent that a reader would have to refuse.
+func Marshal(v any) ([]byte, error) {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	if err := encMode.MarshalToBuffer(v, buf); err != nil {
+		return nil, fmt.Errorf("codec: encode %T: %w", v, err)
+	}
+	if err := Check(buf.Bytes()); err != nil {
+		return nil, fmt.Errorf("codec: encode %T: %w", v, err)
+	}
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+// MustMarshal is Marshal for values whose type cannot fail to encode; it panics if one does.
+func MustMarshal(v any) []byte {
+	b, err := Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Unmarshal decodes exactly one value from b into v, which must be a non-nil pointer to a zero value.
+// It refuses everything that Check refuses, unknown and missing fields, and any other input that is not the
+// deterministic encoding of what it decodes to: Unmarshal(b, &v) == nil implies Marshal(v) == b.
+// What it allocates is linear in len(b): the factor is the size of the largest element type reachable from v.
+// The decoded value shares no memory with b.
+func Unmarshal(b []byte, v any) error {
+	if err := Check(b); err != nil {
+		return fmt.Errorf("codec: decode %T: %w", v, err)
+	}
+	if err := decMode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("codec: decode %T: %w", v, err)
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	if err := encMode.MarshalToBuffer(v, buf); err != nil {
+		return fmt.Errorf("codec: re-encode %T: %w", v, err)
+	}
+	if !bytes.Equal(buf.Bytes(), b) {
+		return ErrNotCanonical
+	}
+	return nil
+}
+
+func getBuffer() *bytes.Buffer { return buffers.Get().(*bytes.Buffer) }
+
+func putBuffer(b *bytes.Buffer) {
+	if b.Cap() > bufferKeepMax {
+		return
+	}
+	b.Reset()
+	buffers.Put(b)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
