@@ -1,6 +1,7 @@
 package merkle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 
@@ -65,16 +66,10 @@ func Digit(key *suite.Hash, depth int) int {
 
 // SamePrefix reports whether a and b agree in their first depth digits.
 func SamePrefix(a, b *suite.Hash, depth int) bool {
-	whole := depth >> 2
-	if [suite.HashSize]byte(*a) == [suite.HashSize]byte(*b) {
-		return true
+	whole, rest := depth>>2, depth&3
+	if !bytes.Equal(a[:whole], b[:whole]) {
+		return false
 	}
-	for i := range whole {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	rest := depth & 3
 	return rest == 0 || (a[whole]^b[whole])>>(8-2*rest) == 0
 }
 

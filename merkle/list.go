@@ -142,8 +142,7 @@ func Verify(s suite.Suite, root suite.Hash, leaf []byte, p *Proof) error {
 	return VerifyHash(s, root, LeafHash(s, leaf), p)
 }
 
-// VerifyHash is Verify for a leaf that is hashed already, see LeafHash. The caller must have made that hash from the
-// leaf itself: an inner node passed as a leaf would verify too, at another size.
+// VerifyHash is Verify for a leaf that is hashed already, see LeafHash.
 func VerifyHash(s suite.Suite, root, leaf suite.Hash, p *Proof) error {
 	if err := p.check(); err != nil {
 		return err
