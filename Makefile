@@ -1,0 +1,80 @@
+# Aval. `make help` lists what can be done.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The version stamped into the binary: the tag and commit, or "devel" outside a git checkout.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X aval/internal/cli.version=$(VERSION)
+
+# make demo CHECK=1 verifies every figure and exits; plain make demo stays up until Ctrl-C.
+CHECK ?=
+
+# Packages tested without the race detector, each with its reason; all others run with it.
+#   internal/tidy  parses the repository in one goroutine; nothing in it can race
+RACE_EXEMPT := internal/tidy
+
+# How long the tests of one package may take.
+TEST_TIMEOUT ?= 8m
+# How long each fuzz target runs.
+FUZZTIME ?= 20s
+# Which benchmarks run, and how long each.
+BENCH ?= .
+BENCHTIME ?= 1s
+
+# Packages for go test: make test PKG=./internal/state/...
+PKG ?= ./...
+RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
+
+.PHONY: help build demo test race lint fuzz bench cover clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: CHECK=1 (demo)  PKG=./dir/... (test, race, cover, bench)  FUZZTIME=$(FUZZTIME)  FUZZ=regexp"
+	@echo "             BENCH=regexp  BENCHTIME=$(BENCHTIME)  TEST_TIMEOUT=$(TEST_TIMEOUT)  GOVULNDB=url  VULN_REQUIRED=1 (lint)"
+
+# Pure Go: the binary needs no C compiler and no C library.
+build: ## build bin/aval, version stamped
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/aval ./cmd/aval
+
+demo: build ## four validators and a gateway play the demo case; CHECK=1 verifies every figure and exits
+	bin/aval demo $(if $(filter-out 0,$(CHECK)),--check)
+
+# Both runs are always made, so that one failure does not hide another; the output is go test's own.
+test: ## vet, then test everything, with the race detector where it can tell something
+	go vet $(PKG)
+	@status=0; \
+	raced="$$(go list $(PKG) | grep -vxF $(addprefix -e ,$(RACE_EXEMPT_PATHS)) || true)"; \
+	plain="$$(go list $(PKG) | grep -xF $(addprefix -e ,$(RACE_EXEMPT_PATHS)) || true)"; \
+	if [ -n "$$raced" ]; then \
+	  echo "==> with the race detector: $$(wc -w <<<"$$raced") packages"; \
+	  go test -race -timeout $(TEST_TIMEOUT) $$raced || status=1; \
+	fi; \
+	if [ -n "$$plain" ]; then \
+	  echo "==> without (RACE_EXEMPT in the Makefile says why):" $$plain; \
+	  go test -timeout $(TEST_TIMEOUT) $$plain || status=1; \
+	fi; \
+	exit $$status
+
+race: ## test everything with the race detector, exempted packages too
+	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+
+lint: ## golangci-lint and govulncheck, pinned in tools/go.mod
+	@tools/lint
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' PKG='$(PKG)' tools/fuzz
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+cover: ## test with coverage of all packages; writes coverage.html
+	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=coverage.out $(PKG)
+	@go tool cover -func=coverage.out | tail -n 1
+	@go tool cover -html=coverage.out -o coverage.html
+
+clean: ## remove what was built
+	rm -rf bin coverage.out coverage.html

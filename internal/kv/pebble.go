@@ -1,0 +1,230 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// PebbleConfig says where and how a Pebble store is kept.
+type PebbleConfig struct {
+	// Dir is the folder, made if it does not exist. Required.
+	Dir string
+	// CacheBytes is the size of the block cache. Default 64 MiB.
+	CacheBytes int64
+	// MemTableBytes is the size at which recent writes go to a table. Default 16 MiB.
+	MemTableBytes uint64
+	// Log receives the store's own messages. Default: discarded.
+	Log *slog.Logger
+	// FS is the file system. Default: the machine's.
+	FS vfs.FS
+}
+
+// Validate reports every problem at once.
+func (c *PebbleConfig) Validate() error {
+	var errs []error
+	if c.Dir == "" {
+		errs = append(errs, errors.New("kv: Dir is empty"))
+	}
+	if c.CacheBytes < 0 {
+		errs = append(errs, fmt.Errorf("kv: CacheBytes is %d", c.CacheBytes))
+	}
+	if c.MemTableBytes > 1<<30 {
+		errs = append(errs, fmt.Errorf("kv: MemTableBytes is %d, the most is %d", c.MemTableBytes, 1<<30))
+	}
+	return errors.Join(errs...)
+}
+
+// Pebble is a Store on disk.
+type Pebble struct {
+	// mu is held for reading by every call, so that Close waits for them.
+	mu sync.RWMutex
+	db *pebble.DB
+	// closed is set by Close. Invariant: db is not used once it is set.
+	closed bool
+	// iterators counts the running Iterates. They do not hold mu, because their functions may call the store.
+	iterators sync.WaitGroup
+	counters
+}
+
+// OpenPebble opens the store in c.Dir or makes one.
+func OpenPebble(c PebbleConfig) (*Pebble, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	o := &pebble.Options{
+		Logger:                      pebbleLog{c.Log},
+		FS:                          c.FS,
+		CacheSize:                   c.CacheBytes,
+		MemTableSize:                c.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+	}
+	if o.CacheSize == 0 {
+		o.CacheSize = 64 << 20
+	}
+	if o.MemTableSize == 0 {
+		o.MemTableSize = 16 << 20
+	}
+	if c.Log == nil {
+		o.Logger = pebbleLog{slog.New(slog.DiscardHandler)}
+	}
+	db, err := pebble.Open(c.Dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("kv: open %s: %w", c.Dir, err)
+	}
+	return &Pebble{db: db}, nil
+}
+
+// Get returns the value of key or ErrNotFound.
+func (p *Pebble) Get(key []byte) ([]byte, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	p.gets.Add(1)
+	v, closer, err := p.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kv: get: %w", err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	if err := closer.Close(); err != nil {
+		return nil, fmt.Errorf("kv: get: %w", err)
+	}
+	return out, nil
+}
+
+// NewBatch returns an empty batch.
+func (p *Pebble) NewBatch() *Batch { return &Batch{} }
+
+// Apply makes the changes of b.
+func (p *Pebble) Apply(b *Batch, sync bool) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if err := b.take(); err != nil {
+		return err
+	}
+	// Each change has a few bytes of framing.
+	native := p.db.NewBatchWithSize(b.Bytes() + 16*b.Len() + 64)
+	err := b.each(func(kind opKind, key, value []byte) error {
+		switch kind {
+		case opSet:
+			return native.Set(key, value, nil)
+		case opDelete:
+			return native.Delete(key, nil)
+		default:
+			return native.DeleteRange(key, value, nil)
+		}
+	})
+	if err == nil {
+		err = native.Commit(&pebble.WriteOptions{Sync: sync})
+	}
+	if err = errors.Join(err, native.Close()); err != nil {
+		return fmt.Errorf("kv: apply: %w", err)
+	}
+	p.counters.applied(b, sync)
+	return nil
+}
+
+// Iterate calls fn for the rows of r.
+func (p *Pebble) Iterate(r Range, fn func(key, value []byte) error) (err error) {
+	if err := r.check(); err != nil {
+		return err
+	}
+	p.mu.RLock()
+	if p.closed {
+		p.mu.RUnlock()
+		return ErrClosed
+	}
+	p.iterators.Add(1)
+	defer p.iterators.Done()
+	p.iterates.Add(1)
+	it, err := p.db.NewIter(&pebble.IterOptions{LowerBound: r.Start, UpperBound: r.End})
+	p.mu.RUnlock()
+	if err != nil {
+		return fmt.Errorf("kv: iterate: %w", err)
+	}
+	defer func() {
+		if cerr := it.Close(); cerr != nil && err == nil {
+			err = fmt.Errorf("kv: iterate: %w", cerr)
+		}
+	}()
+	first, next := it.First, it.Next
+	if r.Reverse {
+		first, next = it.Last, it.Prev
+	}
+	rows := 0
+	for ok := first(); ok && rows < r.Limit; ok = next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("kv: iterate: %w", err)
+		}
+		if err := fn(it.Key(), value); err != nil {
+			return unlessStop(err)
+		}
+		rows++
+	}
+	return nil
+}
+
+// Metrics returns counters since the store was opened.
+func (p *Pebble) Metrics() Metrics {
+	m := p.counters.metrics()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return m
+	}
+	pm := p.db.Metrics()
+	m.DiskBytes = pm.DiskSpaceUsage()
+	m.CacheHits, m.CacheMisses = uint64(pm.BlockCache.Hits), uint64(pm.BlockCache.Misses)
+	return m
+}
+
+// Close waits for running calls, makes everything durable and releases the files.
+func (p *Pebble) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.closed = true
+	p.mu.Unlock()
+	p.iterators.Wait()
+	// Unsynced batches may still be in a buffer of the log; an empty synced write carries them to the disk.
+	syncErr := p.db.LogData(nil, pebble.Sync)
+	if err := errors.Join(syncErr, p.db.Close()); err != nil {
+		return fmt.Errorf("kv: close: %w", err)
+	}
+	return nil
+}
+
+// pebbleLog passes the store's messages on. Pebble calls Fatalf when its write-ahead log fails; nothing can be
+// trusted after that, so the node stops.
+type pebbleLog struct{ log *slog.Logger }
+
+func (l pebbleLog) Infof(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("store", "message", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.log.Error("store", "message", fmt.Sprintf(format, args...))
+}
+
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	panic("kv: " + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,124 @@
+package vm
+
+import (
+	"bytes"
+	"slices"
+
+	"aval/ledger"
+)
+
+// View is read access to the state of one height. It has no scan: every list is explicit, paged state.
+type View interface {
+	// Get returns the value under key; ok is false if there is none. An error means the store failed, not that the key
+	// is missing. The value must not be changed.
+	Get(key []byte) (value []byte, ok bool, err error)
+}
+
+// Write is one change of state. Value is nil for a deletion.
+type Write struct {
+	Key   []byte
+	Value []byte
+}
+
+// Change is one changed key with its value before the block (nil if absent) and after it (nil if deleted).
+type Change struct {
+	Key, Old, New []byte
+}
+
+type entry struct {
+	value []byte // nil if absent
+	old   []byte // value in the view, nil if absent
+	dirty bool
+}
+
+type undo struct {
+	key   string
+	value []byte
+	dirty bool
+}
+
+// Journal is an overlay over a View that can be taken back to any Mark. It is not safe for concurrent use.
+type Journal struct {
+	view    View
+	entries map[string]*entry
+	undos   []undo
+	events  []ledger.Event
+	err     error
+}
+
+// NewJournal returns an empty journal over view.
+func NewJournal(view View) *Journal {
+	return &Journal{view: view, entries: map[string]*entry{}}
+}
+
+// Get returns the value under key as it stands after the writes so far, or nil if there is none. If the store fails,
+// Get returns nil and Err the failure; whoever commits must ask Err first.
+func (j *Journal) Get(key []byte) []byte { return j.load(key).value }
+
+func (j *Journal) load(key []byte) *entry {
+	if e, ok := j.entries[string(key)]; ok {
+		return e
+	}
+	value, ok, err := j.view.Get(key)
+	if err != nil && j.err == nil {
+		j.err = err
+	}
+	if !ok || err != nil {
+		value = nil
+	}
+	e := &entry{value: value, old: value}
+	j.entries[string(key)] = e
+	return e
+}
+
+// Put sets the value under key. The journal keeps value: it must not be changed afterwards.
+func (j *Journal) Put(key, value []byte) {
+	e := j.load(key)
+	j.undos = append(j.undos, undo{string(key), e.value, e.dirty})
+	e.value, e.dirty = value, true
+}
+
+// Delete removes key.
+func (j *Journal) Delete(key []byte) { j.Put(key, nil) }
+
+// Emit appends an event.
+func (j *Journal) Emit(e ledger.Event) { j.events = append(j.events, e) }
+
+// Err returns the first failure of the store. A journal with an error must not be committed.
+func (j *Journal) Err() error { return j.err }
+
+// Mark is a point to go back to.
+type Mark struct{ undos, events int }
+
+// Mark returns the present point.
+func (j *Journal) Mark() Mark { return Mark{len(j.undos), len(j.events)} }
+
+// Revert takes back everything since m.
+func (j *Journal) Revert(m Mark) {
+	for i := len(j.undos) - 1; i >= m.undos; i-- {
+		u := j.undos[i]
+		e := j.entries[u.key]
+		e.value, e.dirty = u.value, u.dirty
+	}
+	j.undos = j.undos[:m.undos]
+	j.events = j.events[:m.events]
+}
+
+// TakeEvents returns the events emitted so far and forgets them.
+func (j *Journal) TakeEvents() []ledger.Event {
+	events := j.events
+	j.events = nil
+	return events
+}
+
+// Changes returns what differs from the view, sorted by key.
+func (j *Journal) Changes() []Change {
+	var out []Change
+	for key, e := range j.entries {
+		if e.dirty && !(bytes.Equal(e.value, e.old) && (e.value == nil) == (e.old == nil)) {
+			out = append(out, Change{Key: []byte(key), Old: e.old, New: e.value})
+		}
+	}
+	slices.SortFunc(out, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
+	return out
+}

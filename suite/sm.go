@@ -1,0 +1,153 @@
+package suite
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/sm3"
+	"github.com/emmansun/gmsm/sm4"
+)
+
+// keyTries is how often GenerateKey draws before it gives up: a draw fails with probability 2^-32, so the
+// reader is broken long before that.
+const keyTries = 16
+
+// sm4KeySize is the length in bytes of an SM4 key.
+const sm4KeySize = 16
+
+// smBatchSize is how many signatures one goroutine checks at a time.
+const smBatchSize = 8
+
+// smKeyGeneration bounds the cache of decoded SM2 keys: twice this many entries of about 400 bytes.
+const smKeyGeneration = 4096
+
+// sm implements Suite with SM2, SM3 and SM4-GCM.
+type sm struct {
+	hashing
+	sealing
+	keys *keyCache[[sm2PublicKeySize]byte, *sm2Key]
+}
+
+func newSM() *sm {
+	return &sm{
+		hashing: hashing{prefix: "aval/sm/", newHash: sm3.New, sum: sm3.Sum},
+		sealing: sealing{keySize: sm4KeySize, newBlock: sm4.NewCipher},
+		keys:    newKeyCache[[sm2PublicKeySize]byte, *sm2Key](smKeyGeneration),
+	}
+}
+
+// ID implements Suite.
+func (s *sm) ID() ID { return SM }
+
+// Name implements Suite.
+func (s *sm) Name() string { return "sm" }
+
+// PublicKeySize implements Suite.
+func (s *sm) PublicKeySize() int { return sm2PublicKeySize }
+
+// SignatureSize implements Suite.
+func (s *sm) SignatureSize() int { return sm2SignatureSize }
+
+// GenerateKey implements Suite.
+func (s *sm) GenerateKey(random io.Reader) (Signer, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	var b [sm2ScalarSize]byte
+	for range keyTries {
+		if _, err := io.ReadFull(random, b[:]); err != nil {
+			return nil, fmt.Errorf("suite: randomness for a key: %w", err)
+		}
+		if signer, err := s.ParsePrivate(b[:]); err == nil {
+			return signer, nil
+		}
+	}
+	return nil, fmt.Errorf("suite: randomness for a key: %d draws gave no private key", keyTries)
+}
+
+// ParsePrivate implements Suite.
+func (s *sm) ParsePrivate(b []byte) (Signer, error) {
+	if len(b) != sm2ScalarSize {
+		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrPrivateKey, len(b), sm2ScalarSize)
+	}
+	private, err := sm2.NewPrivateKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not in [1, n-2]", ErrPrivateKey)
+	}
+	key := newSM2Key(private.X, private.Y)
+	return &smSigner{frame: &s.hashing, private: private, key: key, compressed: key.compress(), nonce: rand.Reader}, nil
+}
+
+// CheckPublicKey implements Suite.
+func (s *sm) CheckPublicKey(k PublicKey) error {
+	_, err := s.key(k)
+	return err
+}
+
+// Verify implements Suite.
+func (s *sm) Verify(k PublicKey, domain Domain, message []byte, sig Signature) (ok bool) {
+	if len(sig) != sm2SignatureSize || sig[2*sm2ScalarSize] > sm2FlagOdd|sm2FlagOverflow {
+		return false
+	}
+	key, err := s.key(k)
+	if err != nil {
+		return false
+	}
+	var e Hash
+	s.signed(domain, message, func(m []byte) { e = key.digest(m) })
+	return key.verify(e, sig)
+}
+
+// VerifyBatch implements Suite.
+func (s *sm) VerifyBatch(items []Signed) []bool {
+	out := make([]bool, len(items))
+	inParallel(len(items), smBatchSize, func(low, high int) {
+		for i := low; i < high; i++ {
+			out[i] = s.Verify(items[i].Key, items[i].Domain, items[i].Message, items[i].Sig)
+		}
+	})
+	return out
+}
+
+// key decodes k, or finds it decoded.
+func (s *sm) key(k PublicKey) (*sm2Key, error) {
+	if len(k) != sm2PublicKeySize {
+		return parseSM2Key(k)
+	}
+	at := [sm2PublicKeySize]byte(k)
+	if key, ok := s.keys.get(at); ok {
+		return key, nil
+	}
+	key, err := parseSM2Key(k)
+	if err != nil {
+		return nil, err
+	}
+	s.keys.put(at, key)
+	return key, nil
+}
+
+// smSigner implements Signer.
+type smSigner struct {
+	frame      *hashing
+	private    *sm2.PrivateKey
+	key        *sm2Key
+	compressed PublicKey
+	nonce      io.Reader // randomness for hedged nonces; nil for deterministic ones
+}
+
+// Public implements Signer.
+func (s *smSigner) Public() PublicKey { return bytes.Clone(s.compressed) }
+
+// Private implements Signer.
+func (s *smSigner) Private() []byte { return s.private.D.FillBytes(make([]byte, sm2ScalarSize)) }
+
+// Sign implements Signer.
+func (s *smSigner) Sign(domain Domain, message []byte) (sig Signature, err error) {
+	s.frame.signed(domain, message, func(m []byte) {
+		sig, err = sm2Sign(s.private, s.key, s.nonce, s.key.digest(m))
+	})
+	return sig, err
+}

@@ -1,0 +1,3 @@
+package suite
+import "testing"
+func TestSelfTest(t *testing.T){ for _,s:=range All(){ if err:=s.SelfTest();err!=nil{t.Error(err)}}}
