@@ -30,7 +30,7 @@ func check(tests []known) error {
 // The example of GB/T 32918.5 appendix A.2: message "message digest", user id "1234567812345678".
 const (
 	gbPrivate = "3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8"
-	gbPublic  = "0209f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
+	gbPublic  = "0309f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
 	gbZA      = "b2e14c5c79c6df5b85f4fe7ed8db7a262b9da7e07ccb0ea9f4747b8ccda8a4f3"
 	gbDigest  = "f0b43e94ba45accaace692ed534382eb17e6ab5a19ce7b31f4486fdfc0d28640"
 	gbR       = "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3"
