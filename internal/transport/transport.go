@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"aval/internal/clock"
 	"aval/suite"
 )
 
@@ -26,7 +25,7 @@ type Transport struct {
 	limits           Limits
 	listen           string
 	dialRaw          func(ctx context.Context, address string) (net.Conn, error)
-	clock            clock.Clock
+	clock            Clock
 	log              *slog.Logger
 	metrics          *metrics
 	handlers         handlers
@@ -72,7 +71,7 @@ func New(cfg Config) (*Transport, error) {
 		cfg.Dial = dialTCP
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = clock.Real()
+		cfg.Clock = machineClock{}
 	}
 	t := &Transport{
 		suite: cfg.Suite, network: cfg.Network, genesis: cfg.Genesis, self: cfg.Self, limits: cfg.Limits,
