@@ -1,4 +1,3 @@
-// Package kvtest is the conformance suite that every kv.Store passes.
 package kvtest
 
 import (
