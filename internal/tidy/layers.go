@@ -14,7 +14,8 @@ import (
 // suite for dir's tests, just above it, which only test files may import.
 var layers = []layer{
 	{"0", "codec suite internal/invariant internal/clock"},
-	{"1", "ledger merkle"},
+	{"1", "merkle"},
+	{"1a", "ledger"}, // a block's payload root is a Merkle root
 	{"2", "internal/kv internal/vm"},
 	{"3", "internal/state"},
 	{"3a", "internal/native/identity internal/rule"},
