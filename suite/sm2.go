@@ -67,7 +67,10 @@ func parseSM2Key(k PublicKey) (*sm2Key, error) {
 	}
 	x, y := sm2Point.UnmarshalCompressed(k)
 	if x == nil {
-		return nil, fmt.Errorf("%w: x is not below p or not on the curve", ErrPublicKey)
+		if new(big.Int).SetBytes(k[1:]).Cmp(sm2Params.P) >= 0 {
+			return nil, fmt.Errorf("%w: x is not below p", ErrPublicKey)
+		}
+		return nil, fmt.Errorf("%w: not on the curve", ErrPublicKey)
 	}
 	return newSM2Key(x, y), nil
 }

@@ -84,8 +84,11 @@ func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), ni
 // UnmarshalText reads hexadecimal digits; whether they are a key of the suite is for CheckPublicKey to say.
 func (k *PublicKey) UnmarshalText(text []byte) error {
 	b, err := hex.DecodeString(string(text))
+	if err != nil {
+		return fmt.Errorf("suite: a public key in hexadecimal: %w", err)
+	}
 	*k = b
-	return err
+	return nil
 }
 
 // Signature is a signature in the suite's one encoding: 65 bytes r ‖ s ‖ flag in sm, 64 bytes in intl.
