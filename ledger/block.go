@@ -210,8 +210,11 @@ type BatchHead struct {
 }
 
 // Digest identifies the batch; it is the engine's request id and a leaf of the payload root.
-func (b *Batch) Digest(s suite.Suite) suite.Hash {
-	return s.Hash(DomainBatch, codec.MustMarshal(&BatchHead{b.Origin, b.Epoch, b.Wall, b.TxRoot(s)}))
+func (b *Batch) Digest(s suite.Suite) suite.Hash { return b.DigestOf(s, b.TxRoot(s)) }
+
+// DigestOf is Digest for a batch whose TxRoot is known already.
+func (b *Batch) DigestOf(s suite.Suite, txRoot suite.Hash) suite.Hash {
+	return s.Hash(DomainBatch, codec.MustMarshal(&BatchHead{b.Origin, b.Epoch, b.Wall, txRoot}))
 }
 
 // Root returns the Merkle root over the digests of p's batches.
@@ -251,4 +254,13 @@ func DecodeOrderingRequest(b []byte) (*OrderingRequest, error) {
 		return nil, fmt.Errorf("ordering request kind %d is unknown", r.Kind)
 	}
 	return &r, nil
+}
+
+// DecodeTick strictly decodes a tick.
+func DecodeTick(b []byte) (*Tick, error) {
+	var t Tick
+	if err := codec.Unmarshal(b, &t); err != nil {
+		return nil, err
+	}
+	return &t, nil
 }

@@ -95,6 +95,8 @@ const (
 	ReceiptEventsMax = 4096
 	// ProofBytesMax bounds an encoded proof file.
 	ProofBytesMax = 1 << 20
+	// ProofStepsMax bounds the changes of validators that one proof walks.
+	ProofStepsMax = 256
 	// GenesisBytesMax bounds an encoded genesis.
 	GenesisBytesMax = 1 << 20
 )

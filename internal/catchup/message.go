@@ -1,0 +1,66 @@
+package catchup
+
+import (
+	"fmt"
+	"time"
+
+	"aval/codec"
+	"aval/ledger"
+)
+
+// Bounds of one exchange.
+const (
+	// BlocksMax and BytesMax bound a response; a response has at least one block if the peer holds it.
+	BlocksMax = 256
+	BytesMax  = 12 << 20
+	// WaitMax is the longest a peer is asked to wait for a block that does not exist yet.
+	WaitMax = 10 * time.Second
+	// requestBytesMax bounds an encoded Request.
+	requestBytesMax = 64
+)
+
+// Request asks for blocks from a height on.
+type Request struct {
+	From ledger.Height `cbor:"1,keyasint"`
+	// Count is 0 to ask for the head only, at most BlocksMax.
+	Count uint16 `cbor:"2,keyasint"`
+	// WaitMs is how long to wait if From is not committed yet, in ms.
+	WaitMs uint16 `cbor:"3,keyasint"`
+}
+
+// Response carries blocks in order, beginning at Request.From.
+type Response struct {
+	// Head is the peer's newest height, as it says.
+	Head   ledger.Height `cbor:"1,keyasint"`
+	Blocks [][]byte      `cbor:"2,keyasint"`
+}
+
+// DecodeRequest strictly decodes a request and checks its bounds.
+func DecodeRequest(b []byte) (*Request, error) {
+	if len(b) > requestBytesMax {
+		return nil, fmt.Errorf("catchup: the request has %d bytes", len(b))
+	}
+	var r Request
+	if err := codec.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	if r.Count > BlocksMax || time.Duration(r.WaitMs)*time.Millisecond > WaitMax || r.From == 0 {
+		return nil, fmt.Errorf("catchup: a request for %d blocks from %d is out of bounds", r.Count, r.From)
+	}
+	return &r, nil
+}
+
+// DecodeResponse strictly decodes a response and checks its bounds.
+func DecodeResponse(b []byte) (*Response, error) {
+	if len(b) > BytesMax+ledger.BlockBytesMax+1<<20 {
+		return nil, fmt.Errorf("catchup: the response has %d bytes", len(b))
+	}
+	var r Response
+	if err := codec.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	if len(r.Blocks) > BlocksMax {
+		return nil, fmt.Errorf("catchup: the response has %d blocks", len(r.Blocks))
+	}
+	return &r, nil
+}

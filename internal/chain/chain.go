@@ -1,0 +1,299 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"aval/internal/clock"
+	"aval/internal/exec"
+	"aval/internal/invariant"
+	"aval/internal/kv"
+	"aval/internal/state"
+	"aval/internal/vm"
+	"aval/ledger"
+	"aval/suite"
+)
+
+// Config is what a chain needs.
+type Config struct {
+	Genesis *ledger.Genesis
+	Suite   suite.Suite
+	// Blocks holds blocks, receipts and indexes; State holds the log of the state tree and nothing else.
+	Blocks kv.Store
+	State  kv.Store
+	Clock  clock.Clock
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// OnBroken is called once, with the *invariant.Violation or store failure that stopped execution. The node must
+	// stop. It must not call back into the chain. Default: panic.
+	OnBroken func(error)
+	// OnExecuted is called for every height after it is executed and visible, in order, with its receipts, which must
+	// not be changed. It must not block. Blocks replayed by Open are not announced. Default: nothing.
+	OnExecuted func(h *ledger.Header, receipts []ledger.Receipt)
+	// VerifiedBytesMax bounds the memory of verified batches that wait to be ordered. Default 64 MiB.
+	VerifiedBytesMax int
+}
+
+// Validate reports every problem of c at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Genesis == nil || c.Suite == nil {
+		errs = append(errs, errors.New("chain: Genesis and Suite are required"))
+	}
+	if c.Blocks == nil || c.State == nil {
+		errs = append(errs, errors.New("chain: Blocks and State stores are required"))
+	}
+	if c.Clock == nil {
+		errs = append(errs, errors.New("chain: Clock is required"))
+	}
+	return errors.Join(errs...)
+}
+
+// outcome is what executing one height made, as far as later headers and clients need it.
+type outcome struct {
+	roots    state.Roots
+	receipts suite.Hash // root over the receipts
+	// offset is the clock offset after the height; it holds for height + Lag.
+	offset ledger.Time
+	// eventful is true if there was a receipt or a change: its roots are worth certifying.
+	eventful bool
+	workLeft bool
+}
+
+// Chain is one node's copy of the ledger. Its methods are safe for concurrent use.
+type Chain struct {
+	cfg        Config
+	log        *slog.Logger
+	suite      suite.Suite
+	network    suite.Hash
+	validators ledger.ValidatorSet
+	valHash    suite.Hash
+	executor   *exec.Executor
+	batches    *batchCache
+
+	// stateMu is held for writing while a height is applied, for reading by readers of the executed state.
+	stateMu sync.RWMutex
+	state   *state.State
+
+	mu sync.Mutex
+	// head is the newest durable block; at the start a block of height 0.
+	head     *ledger.Block
+	headHash suite.Hash
+	// executed is the newest executed height. Invariant: executed <= head.Height.
+	executed ledger.Height
+	// outcomes of the executed heights within keepOutcomes of executed.
+	outcomes map[ledger.Height]*outcome
+	ordered  *window // request digests, for BatchAgeMax
+	spent    *window // transaction ids, for TxWindowMax
+	// changed is closed and replaced whenever head or executed move.
+	changed chan struct{}
+	broken  error
+
+	queue   chan *ledger.Block
+	stop    chan struct{}
+	done    chan struct{}
+	stopped sync.Once
+	// commitMu makes Commit one at a time without holding mu over the disk.
+	commitMu sync.Mutex
+}
+
+// keepOutcomes is how many heights behind the executed one stay at hand.
+const keepOutcomes = 16
+
+// Open opens the chain, creates the genesis state in an empty store, replays what was committed but not executed, and
+// starts execution.
+func Open(cfg Config) (*Chain, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.VerifiedBytesMax == 0 {
+		cfg.VerifiedBytesMax = 64 << 20
+	}
+	if cfg.OnExecuted == nil {
+		cfg.OnExecuted = func(*ledger.Header, []ledger.Receipt) {}
+	}
+	executor, err := exec.New(exec.Config{Suite: cfg.Suite, Genesis: cfg.Genesis})
+	if err != nil {
+		return nil, err
+	}
+	c := &Chain{
+		cfg: cfg, log: cfg.Logger, suite: cfg.Suite, network: cfg.Genesis.NetworkID(cfg.Suite),
+		validators: cfg.Genesis.Validators, valHash: cfg.Genesis.Validators.Hash(cfg.Suite),
+		executor: executor, batches: newBatchCache(cfg.VerifiedBytesMax),
+		outcomes: map[ledger.Height]*outcome{}, ordered: newWindow(), spent: newWindow(),
+		changed: make(chan struct{}), queue: make(chan *ledger.Block, ledger.Lag-1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := c.restore(); err != nil {
+		return nil, err
+	}
+	go c.run()
+	return c, nil
+}
+
+// Close waits for execution to finish what it has begun. It does not close the stores.
+func (c *Chain) Close() error {
+	c.stopped.Do(func() { close(c.stop) })
+	<-c.done
+	return nil
+}
+
+// Network returns the network id.
+func (c *Chain) Network() suite.Hash { return c.network }
+
+// Suite returns the network's suite.
+func (c *Chain) Suite() suite.Suite { return c.suite }
+
+// Genesis returns the genesis; it must not be changed.
+func (c *Chain) Genesis() *ledger.Genesis { return c.cfg.Genesis }
+
+// Now returns the wall clock.
+func (c *Chain) Now() ledger.Time { return ledger.Time(c.cfg.Clock.Now().UnixMilli()) }
+
+// Head returns the newest durable block with its certificate; it must not be changed.
+func (c *Chain) Head() *ledger.Block {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.head
+}
+
+// Epoch returns the epoch and validator set of the block after the head.
+func (c *Chain) Epoch() (uint64, ledger.ValidatorSet) { return 0, c.validators }
+
+// Progress is how far a chain has come.
+type Progress struct {
+	// Committed is the newest durable height, Executed the newest executed one. Proven is the newest height whose
+	// results a certificate covers: Committed − Lag.
+	Committed ledger.Height `json:"committed"`
+	Executed  ledger.Height `json:"executed"`
+	Proven    ledger.Height `json:"proven"`
+	// Time and Wall are those of the newest block.
+	Time ledger.Time `json:"time"`
+	Wall ledger.Time `json:"wall"`
+}
+
+// Progress returns how far the chain has come, and a channel that is closed at the next step.
+func (c *Chain) Progress() (Progress, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := Progress{Committed: c.head.Header.Height, Executed: c.executed, Time: c.head.Header.Time, Wall: c.head.Header.Wall}
+	if p.Committed > ledger.Lag {
+		p.Proven = min(p.Committed-ledger.Lag, p.Executed)
+	}
+	return p, c.changed
+}
+
+// Broken returns what stopped execution, or nil.
+func (c *Chain) Broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
+// WaitExecuted returns once height is executed, ctx ends or the chain stops.
+func (c *Chain) WaitExecuted(ctx context.Context, height ledger.Height) error {
+	for {
+		c.mu.Lock()
+		done, broken, changed := c.executed >= height, c.broken, c.changed
+		c.mu.Unlock()
+		if done {
+			return nil
+		}
+		if broken != nil {
+			return fmt.Errorf("chain: execution stopped: %w", broken)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.stop:
+			return errClosed
+		}
+	}
+}
+
+var errClosed = errors.New("chain: closed")
+
+// Read runs fn on a journal over one executed height. The journal must not be used after fn returns.
+func (c *Chain) Read(fn func(j *vm.Journal, at ledger.Height) error) error {
+	c.stateMu.RLock()
+	defer c.stateMu.RUnlock()
+	j := vm.NewJournal(stateView{c.state})
+	if err := fn(j, ledger.Height(c.state.Height())); err != nil {
+		return err
+	}
+	return j.Err()
+}
+
+// stateView reads the executed head of the state.
+type stateView struct{ s *state.State }
+
+// Get implements vm.View.
+func (v stateView) Get(key []byte) ([]byte, bool, error) {
+	value, _, ok, err := v.s.Get(key)
+	return value, ok, err
+}
+
+// notify wakes everybody who waits for a step. The caller holds mu.
+func (c *Chain) notify() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// fail records why execution stopped and tells the node.
+func (c *Chain) fail(err error) {
+	c.mu.Lock()
+	first := c.broken == nil
+	if first {
+		c.broken = err
+		c.notify()
+	}
+	c.mu.Unlock()
+	if !first {
+		return
+	}
+	if c.cfg.OnBroken == nil {
+		panic(err)
+	}
+	c.cfg.OnBroken(err)
+}
+
+// guard runs fn and turns a broken invariant into an error.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, ok := r.(*invariant.Violation)
+			if !ok {
+				panic(r)
+			}
+			err = v
+		}
+	}()
+	return fn()
+}
+
+// WaitCommitted returns once height is committed, ctx ends or the chain stops.
+func (c *Chain) WaitCommitted(ctx context.Context, height ledger.Height) error {
+	for {
+		p, changed := c.Progress()
+		if p.Committed >= height {
+			return nil
+		}
+		if err := c.Broken(); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.stop:
+			return errClosed
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package chain
+
+import (
+	"fmt"
+
+	"aval/codec"
+	"aval/internal/exec"
+	"aval/internal/invariant"
+	"aval/internal/state"
+	"aval/internal/vm"
+	"aval/ledger"
+	"aval/merkle"
+	"aval/suite"
+)
+
+// Commit stores a decided block with its certificate durably and hands it to execution. It blocks while execution is
+// Lag behind. A block already held is accepted again if it is the same; another one at its height breaks an invariant.
+// The caller has validated the block or verified its certificate.
+func (c *Chain) Commit(b *ledger.Block) error {
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
+	head, headHash := c.headAndHash()
+	h := b.Header.Height
+	if h <= head.Header.Height {
+		return c.recommit(b)
+	}
+	if h != head.Header.Height+1 || b.Header.Previous != headHash {
+		return fmt.Errorf("chain: block %d does not follow block %d", h, head.Header.Height)
+	}
+	payload, err := ledger.DecodePayload(b.Payload)
+	if err != nil {
+		return fmt.Errorf("chain: payload of decided block %d: %w", h, err)
+	}
+	batch := c.cfg.Blocks.NewBatch()
+	batch.Set(heightKey(rowBlock, h), codec.MustMarshal(b))
+	if err := c.cfg.Blocks.Apply(batch, true); err != nil {
+		err = fmt.Errorf("chain: store block %d: %w", h, err)
+		c.fail(err)
+		return err
+	}
+	c.mu.Lock()
+	c.head, c.headHash = b, b.Header.Hash(c.suite)
+	c.noteOrdered(b, payload)
+	c.notify()
+	c.mu.Unlock()
+	select {
+	case c.queue <- b:
+		return nil
+	case <-c.stop:
+		return nil // it is durable, and will be replayed
+	}
+}
+
+// Import verifies the certificate of a block from anywhere and commits it.
+func (c *Chain) Import(b *ledger.Block) error {
+	head, headHash := c.headAndHash()
+	if b.Header.Height <= head.Header.Height {
+		return nil
+	}
+	want := ledger.Header{
+		Version: ledger.HeaderVersion, Suite: c.suite.ID(), Network: c.network, Height: head.Header.Height + 1,
+		Previous: headHash, Wall: b.Header.Wall, Time: b.Header.Time,
+		Proposal:    ledger.ProposalHash(c.suite, b.Metadata, b.Sequence),
+		PayloadHash: c.suite.Hash(ledger.DomainPayload, b.Payload),
+		StateRoot:   b.Header.StateRoot, WriteRoot: b.Header.WriteRoot, ReceiptsRoot: b.Header.ReceiptsRoot,
+		PayloadRoot: b.Header.PayloadRoot, Validators: c.valHash, NextValidators: c.valHash,
+	}
+	if want != b.Header {
+		return fmt.Errorf("chain: block %d does not follow this node's block %d on network %s", b.Header.Height, head.Header.Height, c.network)
+	}
+	if err := ledger.VerifyCertificate(c.suite, c.validators, &b.Header, &b.Certificate); err != nil {
+		return err
+	}
+	return c.Commit(b)
+}
+
+func (c *Chain) headAndHash() (*ledger.Block, suite.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.head, c.headHash
+}
+
+// recommit accepts a block that is held already, if it is the same one.
+func (c *Chain) recommit(b *ledger.Block) error {
+	held, err := c.Block(b.Header.Height)
+	if err != nil {
+		return err
+	}
+	if held.Header != b.Header {
+		err := &invariant.Violation{Message: fmt.Sprintf("two blocks are certified at height %d: %s and %s",
+			b.Header.Height, held.Header.Hash(c.suite), b.Header.Hash(c.suite))}
+		c.fail(err)
+		return err
+	}
+	return nil
+}
+
+// run executes committed blocks in order.
+func (c *Chain) run() {
+	defer close(c.done)
+	for {
+		select {
+		case b := <-c.queue:
+			receipts, err := c.guardedExecute(b)
+			if err != nil {
+				c.fail(fmt.Errorf("execute block %d: %w", b.Header.Height, err))
+				return
+			}
+			c.cfg.OnExecuted(&b.Header, receipts)
+		case <-c.stop:
+			return
+		}
+	}
+}
+
+// guardedExecute is execute with a broken invariant as its error.
+func (c *Chain) guardedExecute(b *ledger.Block) (receipts []ledger.Receipt, err error) {
+	err = guard(func() error {
+		receipts, err = c.execute(b)
+		return err
+	})
+	return receipts, err
+}
+
+// execute runs one block, commits what it does and returns its receipts. It is called for one height after another.
+func (c *Chain) execute(b *ledger.Block) ([]ledger.Receipt, error) {
+	h := &b.Header
+	if err := c.checkRoots(h); err != nil {
+		return nil, err
+	}
+	txs, err := c.decodeTxs(b)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.spent.advance(h.Wall)
+	c.mu.Unlock()
+	result, err := c.executor.Apply(stateView{c.state}, &exec.Input{Header: h, Txs: txs}, spentView{c})
+	if err != nil {
+		return nil, err
+	}
+	row := receiptsRow{Receipts: make([][]byte, len(result.Receipts)), WorkLeft: result.WorkLeft,
+		Eventful: len(result.Receipts)+len(result.Changes) > 0}
+	for i := range result.Receipts {
+		row.Receipts[i] = codec.MustMarshal(&result.Receipts[i])
+	}
+	if row.Offset, err = c.offsetAfter(h, result); err != nil {
+		return nil, err
+	}
+	if err := c.storeReceipts(h, result, &row); err != nil {
+		return nil, err
+	}
+	c.stateMu.Lock()
+	roots, err := c.state.Apply(uint64(h.Height), writesOf(result.Changes))
+	c.stateMu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	c.finish(h, result, c.newOutcome(roots, &row))
+	return result.Receipts, nil
+}
+
+// checkRoots compares the certified roots of height − Lag with our own. A difference means that this node has
+// diverged from a quorum: it must stop.
+func (c *Chain) checkRoots(h *ledger.Header) error {
+	want := c.rootsFor(h.Height)
+	invariant.Check(want.state == h.StateRoot && want.write == h.WriteRoot && want.receipts == h.ReceiptsRoot,
+		"block %d certifies state %s, writes %s, receipts %s for height %d; this node computed %s, %s, %s",
+		h.Height, h.StateRoot, h.WriteRoot, h.ReceiptsRoot, h.Height-ledger.Lag, want.state, want.write, want.receipts)
+	return nil
+}
+
+// finish makes the results of a height visible.
+func (c *Chain) finish(h *ledger.Header, result *exec.Result, o *outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range result.Spent {
+		c.spent.add(s.ID, h.Wall+ledger.TxWindowMax)
+	}
+	c.outcomes[h.Height] = o
+	if h.Height > keepOutcomes {
+		delete(c.outcomes, h.Height-keepOutcomes-1)
+	}
+	c.executed = h.Height
+	c.notify()
+}
+
+func (c *Chain) newOutcome(roots state.Roots, row *receiptsRow) *outcome {
+	return &outcome{roots: roots, receipts: merkle.Root(c.suite, row.Receipts), offset: row.Offset,
+		eventful: row.Eventful, workLeft: row.WorkLeft}
+}
+
+// offsetAfter returns the clock offset once result is applied.
+func (c *Chain) offsetAfter(h *ledger.Header, result *exec.Result) (ledger.Time, error) {
+	for i := range result.Changes {
+		if ledger.TableOf(result.Changes[i].Key) == ledger.TableClock {
+			var record ledger.ClockRecord
+			err := codec.Unmarshal(result.Changes[i].New, &record)
+			return record.Offset, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outcomes[h.Height-1].offset, nil
+}
+
+func writesOf(changes []vm.Change) []state.Write {
+	out := make([]state.Write, len(changes))
+	for i, ch := range changes {
+		out[i] = state.Write{Key: ch.Key, Value: ch.New, Delete: ch.New == nil}
+	}
+	return out
+}

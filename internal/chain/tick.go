@@ -1,0 +1,35 @@
+package chain
+
+import (
+	"aval/internal/exec"
+	"aval/internal/vm"
+	"aval/ledger"
+)
+
+// NeedTick reports whether a validator should ask for a block although it has no transaction: the newest results are
+// not certified yet, the lab clock is on its way, or due-date work waits. It returns the tick to submit. When the last
+// Lag blocks are uneventful and nothing is due, it reports false and the network rests.
+func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
+	c.mu.Lock()
+	head, executed := c.head.Header.Height, c.executed
+	tick := ledger.Tick{Height: head + 1}
+	if executed < head {
+		c.mu.Unlock()
+		return tick, false, nil // more will be known in a moment
+	}
+	last := c.outcomes[head]
+	need := last.workLeft
+	for h := head; h > 0 && h+ledger.Lag > head; h-- {
+		need = need || c.outcomes[h].eventful
+	}
+	now := c.Now() + last.offset
+	c.mu.Unlock()
+	if need {
+		return tick, true, nil
+	}
+	err := c.Read(func(j *vm.Journal, _ ledger.Height) (err error) {
+		need, err = exec.WorkPending(j, now)
+		return err
+	})
+	return tick, need, err
+}

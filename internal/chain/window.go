@@ -1,0 +1,65 @@
+package chain
+
+import (
+	"aval/ledger"
+	"aval/suite"
+)
+
+// window remembers hashes until a wall time. It is not safe for concurrent use. What it answers depends on the blocks
+// alone: entries leave by the wall time of blocks, not by a clock.
+type window struct {
+	until map[suite.Hash]ledger.Time
+	// buckets holds the hashes by the minute in which they leave.
+	buckets map[ledger.Time][]suite.Hash
+	swept   ledger.Time // the first minute not yet swept
+}
+
+func newWindow() *window {
+	return &window{until: map[suite.Hash]ledger.Time{}, buckets: map[ledger.Time][]suite.Hash{}}
+}
+
+// add remembers h until the wall time until.
+func (w *window) add(h suite.Hash, until ledger.Time) {
+	if _, ok := w.until[h]; ok {
+		return
+	}
+	w.until[h] = until
+	minute := until / ledger.Minute
+	if w.swept == 0 || minute < w.swept {
+		w.swept = minute
+	}
+	w.buckets[minute] = append(w.buckets[minute], h)
+}
+
+// has reports whether h is remembered.
+func (w *window) has(h suite.Hash) bool {
+	_, ok := w.until[h]
+	return ok
+}
+
+// advance forgets whole minutes that lie before wall.
+func (w *window) advance(wall ledger.Time) {
+	if len(w.until) == 0 {
+		w.swept = 0
+		return
+	}
+	for ; w.swept < wall/ledger.Minute; w.swept++ {
+		for _, h := range w.buckets[w.swept] {
+			delete(w.until, h)
+		}
+		delete(w.buckets, w.swept)
+	}
+}
+
+// len returns how many hashes are remembered.
+func (w *window) len() int { return len(w.until) }
+
+// spentView is the replay window as execution sees it.
+type spentView struct{ c *Chain }
+
+// Spent implements exec.Window.
+func (v spentView) Spent(id suite.Hash) bool {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
+	return v.c.spent.has(id)
+}
