@@ -30,6 +30,7 @@ const (
 	TableLadder      Table = 51
 	TableDayPool     Table = 52
 	TableDueDays     Table = 53
+	TableDueCursor   Table = 54
 	TableList        Table = 60
 	TableProposal    Table = 70
 	TableClock       Table = 80
@@ -145,6 +146,9 @@ func DayPoolKey(issuer, bank PartyID, settles Date) []byte {
 // DueDaysKey is where the Days on which any due-date work waits stand.
 func DueDaysKey() []byte { return newKey(TableDueDays) }
 
+// DueCursorKey is where a day's DueCursor stands.
+func DueCursorKey(settles Date) []byte { return newKey(TableDueCursor).date(settles) }
+
 // ProposalKey is where a Proposal stands.
 func ProposalKey(id suite.Hash) []byte { return newKey(TableProposal).hash(id) }
 
@@ -166,11 +170,16 @@ func IssuedBy(p PartyID) ListName { return ListName(newKey(2).text(string(p))) }
 // Incoming lists what waits for a party's answer: ids of vouchers, offers and finance requests, as Waiting items.
 func Incoming(p PartyID) ListName { return ListName(newKey(3).text(string(p))) }
 
-// DueOn lists the vouchers whose due-date work waits on a day, as ids.
+// DueOn lists the due-date work that waits on a day, as DueItem items, first come first served; see DueCursor.
 func DueOn(settles Date) ListName { return ListName(newKey(4).date(settles)) }
 
 // AccountsOf lists the banks with which a party has an account, as party ids.
 func AccountsOf(p PartyID) ListName { return ListName(newKey(5).text(string(p))) }
+
+// PoolOf lists an issuer's live vouchers on one bank and settlement day, as ids.
+func PoolOf(issuer, bank PartyID, settles Date) ListName {
+	return ListName(newKey(6).text(string(issuer)).text(string(bank)).date(settles))
+}
 
 // ListHeadKey is where a list's head stands.
 func ListHeadKey(name ListName) []byte { return append(newKey(TableList).text(string(name)), 0) }
@@ -197,6 +206,14 @@ type ListPage struct {
 type LotRef struct {
 	Voucher suite.Hash `cbor:"1,keyasint" json:"voucher"`
 	From    Fen        `cbor:"2,keyasint" json:"from"`
+}
+
+// DueItem is an item of DueOn: one voucher that was funded by itself, or, if Voucher is zero, the vouchers of Issuer on
+// Bank that settle on that day.
+type DueItem struct {
+	Issuer  PartyID    `cbor:"1,keyasint" json:"issuer"`
+	Bank    PartyID    `cbor:"2,keyasint" json:"bank"`
+	Voucher suite.Hash `cbor:"3,keyasint" json:"voucher"`
 }
 
 // WaitingKind says what an item of Incoming is.

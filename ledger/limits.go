@@ -67,6 +67,12 @@ const (
 	OfferPartsMax = 32
 	// VoucherLotsMax bounds the lots of one voucher, paid ones included.
 	VoucherLotsMax = 1024
+	// VoucherSplitsMax bounds the lots to which offers, requests and pledges cut one voucher, VoucherFreezesMax those to
+	// which court orders do besides; payment in parts at most doubles them.
+	VoucherSplitsMax  = 448
+	VoucherFreezesMax = VoucherLotsMax / 2
+	// LotDepthMax bounds the transfers of one lot.
+	LotDepthMax = 64
 	// FreezesMax bounds the court orders that may lie on one lot.
 	FreezesMax = 8
 	// TenorDaysMax is the longest tenor the protocol admits; rules may shorten it.

@@ -164,6 +164,10 @@ type Voucher struct {
 	Slot uint64 `cbor:"18,keyasint" json:"slot,string"`
 	// AcceptedAt is the ledger time of acceptance, 0 before.
 	AcceptedAt Time `cbor:"19,keyasint" json:"accepted_at"`
+	// Waiting is, while the status is offered, the voucher's place in the payee's list of what waits for it.
+	Waiting uint64 `cbor:"20,keyasint" json:"waiting,string"`
+	// Queued says that a DueItem of this voucher's own stands in its settlement day's list.
+	Queued bool `cbor:"21,keyasint" json:"queued"`
 }
 
 // LotState says what a lot is doing.
@@ -198,6 +202,8 @@ type Lot struct {
 	Slot uint64 `cbor:"11,keyasint" json:"slot,string"`
 	// Since is when Holder became the holder.
 	Since Time `cbor:"12,keyasint" json:"since"`
+	// Limited says that the lot counts in Holder's limit for the issuer (LimitFinance).
+	Limited bool `cbor:"13,keyasint" json:"limited"`
 }
 
 // Amount returns To − From.
@@ -315,6 +321,10 @@ type Request struct {
 	Interest Fen     `cbor:"13,keyasint" json:"interest"`
 	Net      Fen     `cbor:"14,keyasint" json:"net"`
 	Days     uint32  `cbor:"15,keyasint" json:"days"`
+	// Slots are the request's places in the lists of what waits for Funders, in their order.
+	Slots []uint64 `cbor:"16,keyasint" json:"-"`
+	// Limited says that the amount counts in the chosen funder's limit for the issuer (LimitFinance).
+	Limited bool `cbor:"17,keyasint" json:"limited"`
 }
 
 // Quote is one funder's bid: the record under QuoteKey.
@@ -338,10 +348,24 @@ type LadderDay struct {
 }
 
 // DayPool is money set aside for all vouchers of an issuer on one bank and settlement day: the record under
-// DayPoolKey. Need is what of them is neither paid nor funded by itself.
+// DayPoolKey. Need is what of them is neither paid nor funded by itself. Invariant: Funds ≤ Need.
 type DayPool struct {
 	Funds Fen `cbor:"1,keyasint" json:"funds"`
 	Need  Fen `cbor:"2,keyasint" json:"need"`
+	// Queued says that a DueItem of the pool stands in the day's list. Its work is one pass over the pool's vouchers, which
+	// may take several blocks.
+	Queued bool `cbor:"3,keyasint" json:"queued"`
+	// Next is where the pass stands in the list PoolOf; the pass has begun if Passing.
+	Next    uint64 `cbor:"4,keyasint" json:"next,string"`
+	Passing bool   `cbor:"5,keyasint" json:"passing"`
+	// PassFunds and PassNeed are what is left to share out in this pass, and among how much need.
+	PassFunds Fen `cbor:"6,keyasint" json:"pass_funds"`
+	PassNeed  Fen `cbor:"7,keyasint" json:"pass_need"`
+}
+
+// DueCursor is how far the list of one day's due-date work has been done: the record under DueCursorKey, absent at 0.
+type DueCursor struct {
+	Next uint64 `cbor:"1,keyasint"`
 }
 
 // Days is a sorted list of days without repeats: the records under DueDaysKey and LadderDaysKey.
