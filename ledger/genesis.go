@@ -127,17 +127,41 @@ func (g *Genesis) Check(s suite.Suite) error {
 	default:
 		bad("clock mode %d is unknown", g.Clock)
 	}
+	for what, t := range []Time{g.Wall, g.Start} {
+		if t < 0 || t > DateMax.Start() {
+			bad("%s %d is not between 1970 and 9999", []string{"wall", "start"}[what], int64(t))
+		}
+	}
 	g.checkKeys(s, bad)
-	if err := g.Authority.ID.Check(); err != nil {
+	g.checkAuthority(bad)
+	g.checkParams(bad)
+	if n := len(codec.MustMarshal(g)); n > GenesisBytesMax {
+		bad("it has %d bytes, the most is %d", n, GenesisBytesMax)
+	}
+	return errors.Join(errs...)
+}
+
+func (g *Genesis) checkAuthority(bad func(string, ...any)) {
+	a := &g.Authority
+	if err := a.ID.Check(); err != nil {
 		bad("authority: %v", err)
 	}
-	g.checkParams(bad)
-	return errors.Join(errs...)
+	if a.Name == "" || len(a.Name) > NameBytesMax {
+		bad("the authority's name must have 1 to %d bytes", NameBytesMax)
+	}
+	for i, m := range a.Members {
+		if m.Caps == 0 || !m.Caps.Known() || m.Person.IsZero() {
+			bad("member %d of the authority needs known capabilities and a person", i)
+		}
+	}
 }
 
 func (g *Genesis) checkKeys(s suite.Suite, bad func(string, ...any)) {
 	seen := map[string]string{}
-	check := func(what string, k suite.PublicKey) {
+	check := func(what, name string, k suite.PublicKey) {
+		if name == "" || len(name) > NameBytesMax {
+			bad("%s: the name must have 1 to %d bytes", what, NameBytesMax)
+		}
 		if err := s.CheckPublicKey(k); err != nil {
 			bad("%s: %v", what, err)
 		}
@@ -153,17 +177,17 @@ func (g *Genesis) checkKeys(s suite.Suite, bad func(string, ...any)) {
 		bad("too many observers, issuers or members of the authority")
 	}
 	for i, v := range g.Validators {
-		check(fmt.Sprintf("validator %d (%s)", i, v.Name), v.Key)
+		check(fmt.Sprintf("validator %d (%s)", i, v.Name), v.Name, v.Key)
 	}
 	for i, v := range g.Observers {
-		check(fmt.Sprintf("observer %d (%s)", i, v.Name), v.Key)
+		check(fmt.Sprintf("observer %d (%s)", i, v.Name), v.Name, v.Key)
 	}
 	for i, v := range g.Issuers {
-		check(fmt.Sprintf("identity issuer %d (%s)", i, v.Name), v.Key)
+		check(fmt.Sprintf("identity issuer %d (%s)", i, v.Name), v.Name, v.Key)
 	}
 	admins := 0
 	for i, m := range g.Authority.Members {
-		check(fmt.Sprintf("member %d of the authority", i), m.Key)
+		check(fmt.Sprintf("member %d of the authority", i), "member", m.Key)
 		if m.Caps&CapAdmin != 0 {
 			admins++
 		}

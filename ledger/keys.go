@@ -49,7 +49,14 @@ func TableOf(key []byte) Table {
 	return Table(key[0])
 }
 
-func (k keyBuilder) text(s string) keyBuilder {
+// text adds a length-prefixed part. Parts come from operations unchecked: one that is longer than anything stored is
+// clipped, which finds nothing and keeps every key within StateKeyBytesMax.
+func (k keyBuilder) text(s string) keyBuilder { return k.clipped(s, ScopeBytesMax) }
+
+func (k keyBuilder) party(id PartyID) keyBuilder { return k.clipped(string(id), PartyIDBytesMax) }
+
+func (k keyBuilder) clipped(s string, most int) keyBuilder {
+	s = s[:min(len(s), most+1)]
 	return append(append(k, byte(len(s))), s...)
 }
 
@@ -62,7 +69,7 @@ func (k keyBuilder) number(n uint64) keyBuilder {
 func (k keyBuilder) date(d Date) keyBuilder { return k.number(uint64(uint32(d))) }
 
 // PartyKey is where a Party stands.
-func PartyKey(id PartyID) []byte { return newKey(TableParty).text(string(id)) }
+func PartyKey(id PartyID) []byte { return newKey(TableParty).party(id) }
 
 // MemberKey is where a Member stands.
 func MemberKey(key suite.PublicKey) []byte { return newKey(TableMember).text(string(key)) }
@@ -72,28 +79,28 @@ func ScopeKey(path Scope) []byte { return newKey(TableScope).text(string(path)) 
 
 // AccountKey is where an Account stands.
 func AccountKey(bank, holder PartyID) []byte {
-	return newKey(TableAccount).text(string(bank)).text(string(holder))
+	return newKey(TableAccount).party(bank).party(holder)
 }
 
 // SupplyKey is where a bank's Supply stands.
-func SupplyKey(bank PartyID) []byte { return newKey(TableSupply).text(string(bank)) }
+func SupplyKey(bank PartyID) []byte { return newKey(TableSupply).party(bank) }
 
 // HoldKey is where a Hold stands.
 func HoldKey(id suite.Hash) []byte { return newKey(TableHold).hash(id) }
 
 // MandateKey is where a Mandate stands.
 func MandateKey(debtor, creditor PartyID) []byte {
-	return newKey(TableMandate).text(string(debtor)).text(string(creditor))
+	return newKey(TableMandate).party(debtor).party(creditor)
 }
 
 // LimitKey is where a Limit stands.
 func LimitKey(grantor, core PartyID, purpose LimitPurpose) []byte {
-	return newKey(TableLimit).text(string(grantor)).text(string(core)).number(uint64(purpose))
+	return newKey(TableLimit).party(grantor).party(core).number(uint64(purpose))
 }
 
 // LimitVersionKey is where one version of a limit stands as it was granted.
 func LimitVersionKey(grantor, core PartyID, purpose LimitPurpose, version uint32) []byte {
-	k := newKey(TableLimitVer).text(string(grantor)).text(string(core))
+	k := newKey(TableLimitVer).party(grantor).party(core)
 	return k.number(uint64(purpose)).number(uint64(version))
 }
 
@@ -127,20 +134,20 @@ func RequestKey(id suite.Hash) []byte { return newKey(TableRequest).hash(id) }
 
 // QuoteKey is where a funder's Quote stands.
 func QuoteKey(request suite.Hash, funder PartyID) []byte {
-	return newKey(TableQuote).hash(request).text(string(funder))
+	return newKey(TableQuote).hash(request).party(funder)
 }
 
 // LadderDaysKey is where the Days on which an issuer owes anything stand.
-func LadderDaysKey(issuer PartyID) []byte { return newKey(TableLadderDays).text(string(issuer)) }
+func LadderDaysKey(issuer PartyID) []byte { return newKey(TableLadderDays).party(issuer) }
 
 // LadderKey is where an issuer's LadderDay stands.
 func LadderKey(issuer PartyID, settles Date) []byte {
-	return newKey(TableLadder).text(string(issuer)).date(settles)
+	return newKey(TableLadder).party(issuer).date(settles)
 }
 
 // DayPoolKey is where a DayPool stands.
 func DayPoolKey(issuer, bank PartyID, settles Date) []byte {
-	return newKey(TableDayPool).text(string(issuer)).text(string(bank)).date(settles)
+	return newKey(TableDayPool).party(issuer).party(bank).date(settles)
 }
 
 // DueDaysKey is where the Days on which any due-date work waits stand.
@@ -162,23 +169,23 @@ func GenesisKey() []byte { return newKey(TableGenesis) }
 type ListName []byte
 
 // LotsOf lists what a party holds, as LotRef items.
-func LotsOf(p PartyID) ListName { return ListName(newKey(1).text(string(p))) }
+func LotsOf(p PartyID) ListName { return ListName(newKey(1).party(p)) }
 
 // IssuedBy lists the vouchers that a party has issued, as ids.
-func IssuedBy(p PartyID) ListName { return ListName(newKey(2).text(string(p))) }
+func IssuedBy(p PartyID) ListName { return ListName(newKey(2).party(p)) }
 
 // Incoming lists what waits for a party's answer: ids of vouchers, offers and finance requests, as Waiting items.
-func Incoming(p PartyID) ListName { return ListName(newKey(3).text(string(p))) }
+func Incoming(p PartyID) ListName { return ListName(newKey(3).party(p)) }
 
 // DueOn lists the due-date work that waits on a day, as DueItem items, first come first served; see DueCursor.
 func DueOn(settles Date) ListName { return ListName(newKey(4).date(settles)) }
 
 // AccountsOf lists the banks with which a party has an account, as party ids.
-func AccountsOf(p PartyID) ListName { return ListName(newKey(5).text(string(p))) }
+func AccountsOf(p PartyID) ListName { return ListName(newKey(5).party(p)) }
 
 // PoolOf lists an issuer's live vouchers on one bank and settlement day, as ids.
 func PoolOf(issuer, bank PartyID, settles Date) ListName {
-	return ListName(newKey(6).text(string(issuer)).text(string(bank)).date(settles))
+	return ListName(newKey(6).party(issuer).party(bank).date(settles))
 }
 
 // ListHeadKey is where a list's head stands.

@@ -85,6 +85,9 @@ const (
 	// ProposalOpenMax is the longest life of a stored proposal, ProposalApprovalsMax the keys that may approve it.
 	ProposalOpenMax      = 90 * Day
 	ProposalApprovalsMax = 16
+	// ProposalBytesMax bounds the encoded operations of a stored proposal, ProposalPartiesMax the parties it names.
+	ProposalBytesMax   = 48 << 10
+	ProposalPartiesMax = 16
 
 	// DueLotsPerBlock bounds the due-date work done at one block boundary, in lots; the voucher that crosses
 	// the bound is still finished, so a block does at most DueLotsPerBlock + VoucherLotsMax.
@@ -103,6 +106,6 @@ const (
 	ProofBytesMax = 1 << 20
 	// ProofStepsMax bounds the changes of validators that one proof walks.
 	ProofStepsMax = 256
-	// GenesisBytesMax bounds an encoded genesis.
-	GenesisBytesMax = 1 << 20
+	// GenesisBytesMax bounds an encoded genesis, which is a state value too.
+	GenesisBytesMax = StateValueBytesMax
 )

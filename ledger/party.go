@@ -57,7 +57,8 @@ func checkLEI(s string) error {
 			return fmt.Errorf("legal id %q: character %q cannot stand at position %d of an LEI", s, c, i+1)
 		}
 	}
-	if rem != 1 {
+	// 00, 01 and 99 would be second spellings of 97, 98 and 02 (ISO 7064, clause 8).
+	if check := s[18:]; rem != 1 || check == "00" || check == "01" || check == "99" {
 		return fmt.Errorf("legal id %q: the check digits of the LEI are wrong", s)
 	}
 	return nil
@@ -128,6 +129,9 @@ var roleNames = []string{"authority", "core", "supplier", "bank", "factor", "reg
 // Has reports whether all bits of want are set in r.
 func (r Role) Has(want Role) bool { return r&want == want }
 
+// Known reports whether r has no bit without a name.
+func (r Role) Known() bool { return r < 1<<len(roleNames) }
+
 // String returns the names of r's bits joined by "+", or "none".
 func (r Role) String() string { return bitNames(uint32(r), roleNames) }
 
@@ -149,6 +153,9 @@ const (
 )
 
 var capNames = []string{"maker", "checker", "admin", "auditor"}
+
+// Known reports whether c has no bit without a name.
+func (c Capability) Known() bool { return c < 1<<len(capNames) }
 
 // String returns the names of c's bits joined by "+", or "none".
 func (c Capability) String() string { return bitNames(uint32(c), capNames) }

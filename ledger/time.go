@@ -19,8 +19,14 @@ const (
 // zoneOffset is UTC+8: every date of the ledger is a day in China Standard Time.
 const zoneOffset = 8 * Hour
 
-// Date returns the day number at UTC+8 in which t falls.
+// Date returns the day number at UTC+8 in which t falls, at least DateMin and at most DateMax.
 func (t Time) Date() Date {
+	switch {
+	case t < DateMin.Start():
+		return DateMin
+	case t >= DateMax.Start():
+		return DateMax
+	}
 	local := t + zoneOffset
 	day := local / Day
 	if local%Day < 0 {
@@ -33,6 +39,9 @@ func (t Time) Date() Date {
 func (t Time) String() string {
 	d := t.Date()
 	ms := t - d.Start()
+	if ms < 0 || ms >= Day {
+		return strconv.FormatInt(int64(t), 10) + " ms" // outside the years 0000 to 9999
+	}
 	return fmt.Sprintf("%sT%02d:%02d:%02d.%03d+08:00", d, ms/Hour, ms/Minute%60, ms/Second%60, ms%Second)
 }
 
@@ -49,8 +58,11 @@ func (t *Time) UnmarshalText(b []byte) error {
 // Date is a day number: 0 is 1970-01-01 at UTC+8.
 type Date int32
 
-// DateMax is the last date the ledger speaks of, 9999-12-31.
-const DateMax Date = 2932896
+// The first and the last date the ledger speaks of, 0000-01-01 and 9999-12-31.
+const (
+	DateMin Date = -719528
+	DateMax Date = 2932896
+)
 
 // Start returns the first millisecond of d.
 func (d Date) Start() Time { return Time(d)*Day - zoneOffset }
