@@ -1,3 +1,3 @@
-// Package invariant states what must be true in every run. A broken invariant means that this program is wrong, never
-// that its input is: the node stops rather than diverge.
+// Package invariant says that the program itself is wrong. A broken invariant stops the node: to diverge from
+// the other nodes, or to write a wrong balance, is worse than to stand still. It is never used for input.
 package invariant
