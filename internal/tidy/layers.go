@@ -26,8 +26,8 @@ var layers = []layer{
 	{"5", "internal/chain"},
 	{"6", "internal/intake internal/consensus internal/index"},
 	{"6a", "internal/consensus/... internal/index/..."}, // engines and databases behind those interfaces
-	{"7", "internal/transport internal/catchup api web"},
-	{"8", "internal/server client"},
+	{"7", "internal/transport internal/catchup internal/keyfile api web"},
+	{"8", "internal/server internal/config client"},
 	{"10", "internal/node"},
 	{"11", "internal/sim internal/bench"},
 	{"12", "internal/cli"},
