@@ -198,7 +198,7 @@ func (t *Transport) refused(p *peer, addr net.Addr, err error) {
 	one := Refused{At: now, Address: addr.String(), Cause: causeOf(err), Text: clip(err.Error())}
 	if p != nil {
 		one.Name, one.Key = p.Name, p.Key
-		p.noteError(now, false, err)
+		p.noteError(now, err)
 	}
 	if t.refusals.add(one) {
 		t.log.Warn("refused a peer link", "remote", one.Address, "peer", one.Name, "cause", one.Cause, "error", err)

@@ -47,7 +47,7 @@ func (t *Transport) dialFailed(p *peer, err error) {
 	if errors.Is(err, errDuplicate) || causeOf(err) == CauseDuplicate {
 		return
 	}
-	if p.noteError(t.clock.Now(), false, err) {
+	if p.noteError(t.clock.Now(), err) {
 		t.log.Warn("cannot reach a peer", "peer", p.label, "address", p.Address, "cause", causeOf(err), "error", err)
 	}
 }

@@ -87,8 +87,11 @@ type Refusal struct {
 
 // Error returns the cause and the text.
 func (r *Refusal) Error() string {
-	if r.ByPeer {
+	switch {
+	case r.ByPeer:
 		return fmt.Sprintf("transport: refused by the peer: %s: %s", r.Cause, r.Text)
+	case r.Cause == CauseTransport:
+		return "transport: " + r.Text
 	}
 	return fmt.Sprintf("transport: refused: %s: %s", r.Cause, r.Text)
 }

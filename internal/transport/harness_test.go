@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -295,3 +296,9 @@ func (c *collector) wait(t testing.TB, n int) []string {
 		}
 	}
 }
+
+// serverOver speaks TLS as tr's listener would.
+func serverOver(raw net.Conn, tr *Transport) *tls.Conn { return tls.Server(raw, tr.serverTLS) }
+
+// newReader returns randomness for a fresh instance number.
+func newReader(testing.TB) io.Reader { return rand.Reader }

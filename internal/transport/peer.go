@@ -87,6 +87,7 @@ func (p *peer) admit(l *link, theirs claim) bool {
 	}
 	l.predecessor = p.lastDone
 	p.lastDone = l.done
+	p.since = l.t.clock.Now()
 	p.setLocked(l)
 	l.t.wg.Go(func() { l.t.runLink(l) })
 	return true
@@ -98,14 +99,15 @@ func (p *peer) setLocked(l *link) {
 	p.changed = make(chan struct{})
 }
 
-// ended forgets l, if it is still the current link. It returns whether it was.
-func (p *peer) ended(l *link) bool {
+// ended forgets l, if it is still the current link, and keeps why it ended. It returns whether it was.
+func (p *peer) ended(l *link, now time.Time, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.link != l {
 		return false
 	}
 	p.lost = l.id
+	p.since, p.lastError, p.lastErrorAt, p.loggedAt = now, err, now, now
 	p.setLocked(nil)
 	return true
 }
@@ -138,21 +140,12 @@ func (p *peer) waitUntil(ctx context.Context, up bool) bool {
 	}
 }
 
-// noteUp and noteError record for Status what happened to the peer's links.
-func (p *peer) noteUp(now time.Time) {
+// noteError records for Status that an attempt failed. It reports whether the error is worth a log line: an
+// unreachable peer would fill the log otherwise.
+func (p *peer) noteError(now time.Time, err error) (log bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.since = now
-}
-
-// noteError reports whether the error is worth a log line: an unreachable peer would fill the log otherwise.
-func (p *peer) noteError(now time.Time, wasUp bool, err error) (log bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if wasUp {
-		p.since = now
-	}
-	log = wasUp || p.lastError == nil || causeOf(err) != causeOf(p.lastError) || now.Sub(p.loggedAt) >= logEvery
+	log = p.lastError == nil || causeOf(err) != causeOf(p.lastError) || now.Sub(p.loggedAt) >= logEvery
 	if log {
 		p.loggedAt = now
 	}

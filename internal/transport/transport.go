@@ -305,17 +305,15 @@ func (t *Transport) Refusals() []Refused { return t.refusals.list() }
 // runLink serves an admitted link until it ends.
 func (t *Transport) runLink(l *link) {
 	p := l.peer
-	p.noteUp(t.clock.Now())
 	t.log.Info("peer link up", "peer", p.label, "remote", l.raw.RemoteAddr().String(), "dialed", l.dialed)
 	err := l.run()
-	wasCurrent := p.ended(l)
+	wasCurrent := p.ended(l, t.clock.Now(), err)
 	switch {
 	case t.ctx.Err() != nil:
 	case !wasCurrent:
 		t.log.Debug("peer link replaced", "peer", p.label)
 	default:
 		t.metrics.refusal(causeOf(err))
-		p.noteError(t.clock.Now(), true, err)
 		t.log.Warn("peer link lost", "peer", p.label, "cause", causeOf(err), "error", err)
 	}
 	l.finish()
