@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,8 +28,8 @@ func received(c <-chan time.Time) time.Time {
 func conformance(t *testing.T, c Clock, advance func(d time.Duration)) {
 	begin := c.Now()
 	timer := c.NewTimer(10 * time.Second)
-	calls := 0
-	function := c.AfterFunc(5*time.Second, func() { calls++ })
+	var calls atomic.Int32
+	function := c.AfterFunc(5*time.Second, func() { calls.Add(1) })
 	if function.C() != nil {
 		t.Error("AfterFunc has a channel")
 	}
@@ -37,15 +38,15 @@ func conformance(t *testing.T, c Clock, advance func(d time.Duration)) {
 	if got := received(after); !got.Equal(begin.Add(time.Second)) {
 		t.Errorf("After fired at %v", got.Sub(begin))
 	}
-	if got := received(timer.C()); !got.IsZero() || calls != 0 {
+	if got := received(timer.C()); !got.IsZero() || calls.Load() != 0 {
 		t.Error("fired too early")
 	}
 	advance(6 * time.Second)
 	if got := received(timer.C()); !got.Equal(begin.Add(10 * time.Second)) {
 		t.Errorf("timer fired at %v", got.Sub(begin))
 	}
-	if calls != 1 {
-		t.Errorf("function called %d times", calls)
+	if calls.Load() != 1 {
+		t.Errorf("function called %d times", calls.Load())
 	}
 	if timer.Stop() || function.Stop() {
 		t.Error("a timer that fired was pending")
@@ -57,11 +58,11 @@ func conformance(t *testing.T, c Clock, advance func(d time.Duration)) {
 		t.Error("a timer that was set was not pending")
 	}
 	advance(2 * time.Second)
-	if got := received(timer.C()); !got.IsZero() || calls != 1 {
+	if got := received(timer.C()); !got.IsZero() || calls.Load() != 1 {
 		t.Error("a stopped timer fired")
 	}
 	advance(time.Second)
-	if calls != 2 {
+	if calls.Load() != 2 {
 		t.Error("a timer that was reset did not fire")
 	}
 	timer.Reset(time.Second)
