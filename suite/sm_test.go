@@ -9,11 +9,15 @@ import (
 	"testing"
 
 	"github.com/emmansun/gmsm/sm2"
-	"github.com/emmansun/gmsm/sm2/sm2ec"
 	"pgregory.net/rapid"
 )
 
 func scalar32(v *big.Int) []byte { return v.FillBytes(make([]byte, sm2ScalarSize)) }
+
+// baseMult returns k·G.
+func baseMult(k *big.Int) (x, y *big.Int) {
+	return sm2Point.CombinedMult(sm2Params.Gx, sm2Params.Gy, scalar32(k), make([]byte, sm2ScalarSize))
+}
 
 // libraryVerify is the slow twin: the library's own verification of r ‖ s, which knows no flag.
 func libraryVerify(t testing.TB, k PublicKey, e Hash, rs []byte) bool {
@@ -78,7 +82,7 @@ func TestSM2StandardDevice(t *testing.T) {
 	s := newSM()
 	signer := testSigner(t, s, "device").(*smSigner)
 	m := SignedBytes(s, "d", []byte("message"))
-	der, err := signer.private.SignWithSM2(&stream{label: "nonce"}, []byte(sm2UserID), m)
+	der, err := signer.private.Sign(&stream{label: "nonce"}, m, sm2.NewSM2SignerOption(true, []byte(sm2UserID)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,12 +151,12 @@ func overflowCase(t testing.TB, odd uint) (k PublicKey, e Hash, sig Signature) {
 	}
 	rx, ry := sm2Point.UnmarshalCompressed(compressed)
 	r, s := big.NewInt(0x1234567), big.NewInt(0x7654321)
-	curve := sm2ec.P256()
 	// −s·G + 1·R
 	minusS := new(big.Int).Sub(n, s)
+	zero := make([]byte, sm2ScalarSize)
 	dx, dy := sm2Point.CombinedMult(rx, ry, scalar32(minusS), scalar32(big.NewInt(1)))
 	inverse := new(big.Int).ModInverse(new(big.Int).Add(r, s), n)
-	px, py := curve.ScalarMult(dx, dy, scalar32(inverse))
+	px, py := sm2Point.CombinedMult(dx, dy, zero, scalar32(inverse))
 	v := new(big.Int).Sub(r, rx)
 	sig = append(append(scalar32(r), scalar32(s)...), byte(sm2FlagOverflow|odd))
 	return newSM2Key(px, py).compress(), Hash(scalar32(v.Mod(v, n))), sig
@@ -210,7 +214,7 @@ func TestSM2ZeroT(t *testing.T) {
 	n := sm2Params.N
 	s := big.NewInt(99)
 	r := new(big.Int).Sub(n, s)
-	x, y := sm2ec.P256().ScalarBaseMult(scalar32(s))
+	x, y := baseMult(s)
 	v := new(big.Int).Sub(r, x)
 	e := Hash(scalar32(v.Mod(v, n)))
 	signer := testSigner(t, newSM(), "zero").(*smSigner)
@@ -259,7 +263,7 @@ func TestGBT32918Example(t *testing.T) {
 	n := sm2Params.N
 	number := func(s string) *big.Int { return new(big.Int).SetBytes(unhex(s)) }
 	k, d, e := number("59276e27d506861a16680f3ad9c02dccef3cc1fa3cdbe4ce6d54b80deac1bc21"), number(gbPrivate), number(gbDigest)
-	x1, y1 := sm2ec.P256().ScalarBaseMult(scalar32(k))
+	x1, y1 := baseMult(k)
 	r := new(big.Int).Add(e, x1)
 	r.Mod(r, n)
 	s := new(big.Int).Mul(r, d)
