@@ -1,0 +1,234 @@
+package identity
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"aval/internal/vm"
+	"aval/ledger"
+	"aval/suite"
+)
+
+// Authorizer judges the keys that signed against the records in a journal, at one ledger time. It reads the records anew
+// at each question, because operations change them.
+type Authorizer struct {
+	journal *vm.Journal
+	now     ledger.Time
+	keys    []suite.PublicKey
+	proofs  []suite.PublicKey
+}
+
+var _ vm.Authorizer = (*Authorizer)(nil)
+
+// NewAuthorizer returns the authorizer for the keys that signed. Holders of the keys in proofs have signed too, which
+// proves possession and counts for no policy.
+func NewAuthorizer(j *vm.Journal, now ledger.Time, keys, proofs []suite.PublicKey) *Authorizer {
+	return &Authorizer{journal: j, now: now, keys: keys, proofs: proofs}
+}
+
+// HasKey reports whether the holder of key has signed.
+func (a *Authorizer) HasKey(key suite.PublicKey) bool {
+	same := func(k suite.PublicKey) bool { return bytes.Equal(k, key) }
+	return slices.ContainsFunc(a.keys, same) || slices.ContainsFunc(a.proofs, same)
+}
+
+// Require fails unless the signers meet party's policy for class, now, by distinct persons.
+func (a *Authorizer) Require(party ledger.PartyID, class ledger.Class) error {
+	p, err := RequireParty(a.journal, party)
+	if err != nil {
+		return err
+	}
+	s := a.signers(party)
+	policy := PolicyOf(&p, class)
+	if met(policy, s.valid) {
+		return nil
+	}
+	if err := s.reason(party); err != nil {
+		return err
+	}
+	have := tally(s.valid)
+	if have.covers(policy) {
+		return ledger.Failf(ledger.CodeSamePerson, "%s: %s for %s must be different persons; the same person signed in two places",
+			party, places(policy), class)
+	}
+	return ledger.Failf(ledger.CodePolicyUnmet, "%s: %s needs %s; has %s", party, class, places(policy), have)
+}
+
+// RequireAny fails unless at least one signer is a valid maker, checker or admin key of party, and returns the signing
+// keys of party that are valid now.
+func (a *Authorizer) RequireAny(party ledger.PartyID) ([]suite.PublicKey, error) {
+	if _, err := RequireParty(a.journal, party); err != nil {
+		return nil, err
+	}
+	s := a.signers(party)
+	var keys []suite.PublicKey
+	for i := range s.valid {
+		if s.valid[i].Caps&(ledger.CapMaker|ledger.CapChecker|ledger.CapAdmin) != 0 {
+			keys = append(keys, s.valid[i].Key)
+		}
+	}
+	if len(keys) > 0 {
+		return keys, nil
+	}
+	if err := s.reason(party); err != nil {
+		return nil, err
+	}
+	return nil, ledger.Failf(ledger.CodePolicyUnmet, "%s: this needs 1 maker, checker or admin; has none", party)
+}
+
+// signers are the signing keys of one party, by what they are worth now.
+type signers struct {
+	valid            []ledger.Member
+	revoked, expired *ledger.Member // the first of each
+	now              ledger.Time
+}
+
+func (a *Authorizer) signers(party ledger.PartyID) signers {
+	s := signers{now: a.now}
+	for _, key := range a.keys {
+		m, ok := Member(a.journal, key)
+		switch {
+		case !ok || m.Party != party:
+		case m.RevokedAt != 0:
+			if s.revoked == nil {
+				s.revoked = &m
+			}
+		case !inForce(&m, a.now):
+			if s.expired == nil {
+				s.expired = &m
+			}
+		default:
+			s.valid = append(s.valid, m)
+		}
+	}
+	return s
+}
+
+// reason returns why signatures that are there did not count, or that there is none, or nil.
+func (s *signers) reason(party ledger.PartyID) error {
+	switch {
+	case s.revoked != nil:
+		return ledger.Failf(ledger.CodeKeyRevoked, "%s: key %s was revoked at %s", party, s.revoked.Key, s.revoked.RevokedAt)
+	case s.expired != nil:
+		return ledger.Failf(ledger.CodeKeyExpired, "%s: key %s is valid from %s to %s, not at %s", party,
+			s.expired.Key, s.expired.NotBefore, s.expired.NotAfter, s.now)
+	case len(s.valid) == 0:
+		return ledger.Failf(ledger.CodeKeyUnknown, "%s: no signature is by a member key of this party", party)
+	}
+	return nil
+}
+
+// inForce reports whether m may sign at now. Both ends of its validity belong to it.
+func inForce(m *ledger.Member, now ledger.Time) bool {
+	return m.RevokedAt == 0 && m.NotBefore <= now && now <= m.NotAfter
+}
+
+// PolicyOf returns p's policy for class.
+func PolicyOf(p *ledger.Party, class ledger.Class) ledger.Policy {
+	for _, policy := range p.Policies {
+		if policy.Class == class {
+			return policy
+		}
+	}
+	return ledger.DefaultPolicy(class)
+}
+
+// met reports whether distinct persons among members can fill every place of policy. By Hall's theorem they can if, for
+// every set of capacities, at least as many persons have one of the set as there are places in it.
+func met(policy ledger.Policy, members []ledger.Member) bool {
+	persons := personCaps(members)
+	for set := ledger.Capability(1); set <= capsOfPlaces; set++ {
+		have := 0
+		for _, caps := range persons {
+			if caps&set != 0 {
+				have++
+			}
+		}
+		if have < placesIn(policy, set) {
+			return false
+		}
+	}
+	return true
+}
+
+// capsOfPlaces are the capacities that a policy has places for; they are the lowest bits.
+const capsOfPlaces = ledger.CapMaker | ledger.CapChecker | ledger.CapAdmin
+
+// personCaps returns what each distinct person may do, over all its keys.
+func personCaps(members []ledger.Member) []ledger.Capability {
+	var persons []suite.Hash
+	var caps []ledger.Capability
+	for i := range members {
+		at := slices.Index(persons, members[i].Person)
+		if at < 0 {
+			at = len(persons)
+			persons, caps = append(persons, members[i].Person), append(caps, 0)
+		}
+		caps[at] |= members[i].Caps
+	}
+	return caps
+}
+
+func placesIn(policy ledger.Policy, set ledger.Capability) int {
+	n := 0
+	if set&ledger.CapMaker != 0 {
+		n += int(policy.Makers)
+	}
+	if set&ledger.CapChecker != 0 {
+		n += int(policy.Checkers)
+	}
+	if set&ledger.CapAdmin != 0 {
+		n += int(policy.Admins)
+	}
+	return n
+}
+
+// counts says how many keys may fill which place.
+type counts struct{ makers, checkers, admins int }
+
+func tally(members []ledger.Member) counts {
+	var c counts
+	for i := range members {
+		if members[i].Caps&ledger.CapMaker != 0 {
+			c.makers++
+		}
+		if members[i].Caps&ledger.CapChecker != 0 {
+			c.checkers++
+		}
+		if members[i].Caps&ledger.CapAdmin != 0 {
+			c.admins++
+		}
+	}
+	return c
+}
+
+// covers reports whether the keys would do if one person could fill several places.
+func (c counts) covers(p ledger.Policy) bool {
+	return c.makers >= int(p.Makers) && c.checkers >= int(p.Checkers) && c.admins >= int(p.Admins)
+}
+
+// String returns words such as "1 maker and 2 checkers".
+func (c counts) String() string {
+	var words []string
+	for _, w := range []struct {
+		n    int
+		noun string
+	}{{c.makers, "maker"}, {c.checkers, "checker"}, {c.admins, "admin"}} {
+		switch {
+		case w.n == 1:
+			words = append(words, "1 "+w.noun)
+		case w.n > 1:
+			words = append(words, fmt.Sprintf("%d %ss", w.n, w.noun))
+		}
+	}
+	if len(words) == 0 {
+		return "none of them"
+	}
+	return strings.Join(words, " and ")
+}
+
+func places(p ledger.Policy) counts {
+	return counts{int(p.Makers), int(p.Checkers), int(p.Admins)}
+}

@@ -1,0 +1,75 @@
+package identity
+
+import (
+	"aval/internal/vm"
+	"aval/ledger"
+	"aval/suite"
+)
+
+// Party returns the record of id.
+func Party(j *vm.Journal, id ledger.PartyID) (ledger.Party, bool) {
+	return vm.Load[ledger.Party](j, ledger.PartyKey(id))
+}
+
+// Known reports whether id is a party.
+func Known(j *vm.Journal, id ledger.PartyID) bool { return j.Get(ledger.PartyKey(id)) != nil }
+
+// Member returns the record of key.
+func Member(j *vm.Journal, key suite.PublicKey) (ledger.Member, bool) {
+	return vm.Load[ledger.Member](j, ledger.MemberKey(key))
+}
+
+// RequireParty returns the record of id, or a failure with CodePartyUnknown.
+func RequireParty(j *vm.Journal, id ledger.PartyID) (ledger.Party, error) {
+	p, ok := Party(j, id)
+	if !ok {
+		return p, ledger.Failf(ledger.CodePartyUnknown, "%s is not a party of this network; onboard it first", quoted(id))
+	}
+	return p, nil
+}
+
+// RequireRole fails with CodeRoleMissing unless id is a party that has one of roles, or with CodePartyUnknown.
+func RequireRole(j *vm.Journal, id ledger.PartyID, roles ledger.Role) error {
+	p, err := RequireParty(j, id)
+	if err != nil {
+		return err
+	}
+	if p.Roles&roles == 0 {
+		return ledger.Failf(ledger.CodeRoleMissing, "%s has the roles %s; this needs %s", id, p.Roles, roles)
+	}
+	return nil
+}
+
+// IsRoot reports whether id is the root authority, the authority of scope "/".
+func IsRoot(j *vm.Journal, id ledger.PartyID) bool {
+	root, ok := vm.Load[ledger.ScopeRecord](j, ledger.ScopeKey("/"))
+	return ok && root.Authority == id
+}
+
+// Governs reports whether id is the authority of an open scope or of one above it, and still has the role.
+// It is false for a scope that is not open.
+func Governs(j *vm.Journal, id ledger.PartyID, scope ledger.Scope) bool {
+	if scope.Check() != nil || j.Get(ledger.ScopeKey(scope)) == nil {
+		return false
+	}
+	if p, ok := Party(j, id); !ok || !p.Roles.Has(ledger.RoleAuthority) {
+		return false
+	}
+	for {
+		if rec, ok := vm.Load[ledger.ScopeRecord](j, ledger.ScopeKey(scope)); ok && rec.Authority == id {
+			return true
+		}
+		if scope == "/" {
+			return false
+		}
+		scope = scope.Parent()
+	}
+}
+
+// quoted bounds what an operation says before it goes into a message.
+func quoted(id ledger.PartyID) ledger.PartyID {
+	if len(id) > ledger.PartyIDBytesMax {
+		return "the named id"
+	}
+	return id
+}
