@@ -101,8 +101,10 @@ func (k *sm2Key) digest(m []byte) Hash {
 		return Hash(state.Sum(nil))
 	}
 	buf := scratch.Get().(*[]byte)
-	b := append((*buf)[:0], k.za[:]...)
-	out := sm3.Sum(append(b, m...))
+	b := (*buf)[:0]
+	b = append(b, k.za[:]...)
+	b = append(b, m...)
+	out := sm3.Sum(b)
 	scratch.Put(buf)
 	return out
 }
