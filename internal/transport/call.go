@@ -126,27 +126,29 @@ func timeLeft(ctx context.Context) (uint32, bool) {
 	return uint32(min(ms, math.MaxUint32)), true
 }
 
-// serveTable holds the peer's calls that run here.
+// serveTable holds the peer's calls that run here. It bounds their number per channel, and over all channels the
+// bytes of the requests that are being handled and of the answers that wait to be written.
 type serveTable struct {
-	perChannelMax int
+	perChannelMax, bytesMax int
 
 	mu      sync.Mutex
 	running [channelMax + 1]int
 	cancels map[uint64]context.CancelFunc
+	bytes   int
 }
 
-func newServeTable(perChannelMax int) *serveTable {
-	return &serveTable{perChannelMax: perChannelMax, cancels: map[uint64]context.CancelFunc{}}
+func newServeTable(perChannelMax, bytesMax int) *serveTable {
+	return &serveTable{perChannelMax: perChannelMax, bytesMax: bytesMax, cancels: map[uint64]context.CancelFunc{}}
 }
 
-// begin takes a place. It returns false if there is none.
+// begin takes a place for a request. ok is false if there is none.
 func (t *serveTable) begin(h header, cancel context.CancelFunc) (ok bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, taken := t.cancels[h.id]; taken {
 		return false, refuse(CauseProtocol, "call id %d is in use", h.id)
 	}
-	if t.running[h.channel] >= t.perChannelMax {
+	if t.running[h.channel] >= t.perChannelMax || !t.takeLocked(int(h.total)) {
 		return false, nil
 	}
 	t.running[h.channel]++
@@ -154,9 +156,28 @@ func (t *serveTable) begin(h header, cancel context.CancelFunc) (ok bool, err er
 	return true, nil
 }
 
-func (t *serveTable) end(h header) {
+// turn gives back the room of the request and takes that of its answer, if there is any.
+func (t *serveTable) turn(h header, answerBytes int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.bytes -= int(h.total)
+	return t.takeLocked(answerBytes)
+}
+
+// takeLocked takes room for n bytes. There always is if nothing else is held, so that none is too large for ever.
+func (t *serveTable) takeLocked(n int) bool {
+	if t.bytes > 0 && t.bytes+n > t.bytesMax {
+		return false
+	}
+	t.bytes += n
+	return true
+}
+
+// end gives back the place of a call and the room of its answer.
+func (t *serveTable) end(h header, answerBytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bytes -= answerBytes
 	t.running[h.channel]--
 	delete(t.cancels, h.id)
 }
@@ -194,30 +215,39 @@ func (l *link) serveCall(h header, req []byte) error {
 	}
 	l.work.Go(func() {
 		defer cancel()
-		defer l.serve.end(h)
 		res, err := handler(ctx, l.peer.Peer, req)
 		l.reply(ctx, h, res, err)
 	})
 	return nil
 }
 
-// reply queues the answer, waiting for room as long as the caller waits.
+// reply queues the answer, waiting for room as long as the caller waits, and ends the call. If too many answers wait
+// already the peer does not read them, and gets an error instead of one more.
 func (l *link) reply(ctx context.Context, h header, res []byte, err error) {
 	if err == nil && len(res) > FrameBytesMax {
 		err = errLargeReply
 	}
 	it := item{kind: kindResponse, id: h.id, body: res}
 	if err != nil {
-		it = item{kind: kindError, id: h.id, body: []byte(clip(err.Error()))}
+		it = errorItem(h, err)
+	}
+	size := len(it.body)
+	if !l.serve.turn(h, size) {
+		it, size = errorItem(h, errBusy), 0
 	}
 	if err := l.out.pushWait(ctx, h.channel, it); err != nil {
 		l.t.metrics.drop(l.peer, h.channel, dropQueueFull, 1)
 	}
+	l.serve.end(h, size)
+}
+
+func errorItem(h header, err error) item {
+	return item{kind: kindError, id: h.id, body: []byte(clip(err.Error()))}
 }
 
 // replyError answers without waiting: the read loop must not.
 func (l *link) replyError(h header, err error) {
-	if err := l.out.push(h.channel, item{kind: kindError, id: h.id, body: []byte(err.Error())}); err != nil {
+	if err := l.out.push(h.channel, errorItem(h, err)); err != nil {
 		l.t.metrics.drop(l.peer, h.channel, dropQueueFull, 1)
 	}
 }

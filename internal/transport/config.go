@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"aval/internal/clock"
 	"aval/suite"
 )
 
@@ -75,16 +76,6 @@ type Peer struct {
 	Observer bool
 }
 
-// Clock tells the time; the clocks of package clock do.
-type Clock interface {
-	// Now returns the current time.
-	Now() time.Time
-}
-
-type machineClock struct{}
-
-func (machineClock) Now() time.Time { return time.Now() }
-
 // Config says who we are, whom we accept and whom we dial.
 type Config struct {
 	// Suite is the network's crypto suite.
@@ -104,7 +95,7 @@ type Config struct {
 	Observers []Peer
 	// Clock gives the times in Status and of ReceivedAt. What concerns sockets (deadlines, pings, pauses) goes by
 	// the machine's own time, as sockets do. Default: the machine's.
-	Clock Clock
+	Clock clock.Clock
 	// Logger receives links that come and go, and refusals. Default: slog.Default().
 	Logger *slog.Logger
 	// Registerer receives the metrics. Default: none are exported.

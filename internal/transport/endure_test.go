@@ -423,3 +423,34 @@ func TestBusy(t *testing.T) {
 		}
 	})
 }
+
+// TestServeTable checks the bounds on what a peer's calls may hold.
+func TestServeTable(t *testing.T) {
+	table := newServeTable(3, 100)
+	request := func(id uint64, size uint32) header {
+		return header{kind: kindRequest, channel: Request, id: id, chunk: size, total: size, arg: 1}
+	}
+	begin := func(h header) bool {
+		t.Helper()
+		ok, err := table.begin(h, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	large, small := request(1, 500), request(2, 10)
+	if !begin(large) || begin(small) {
+		t.Error("one large request alone, and nothing beside it, is the rule")
+	}
+	if !table.turn(large, 90) || !begin(small) || begin(request(3, 1)) {
+		t.Error("the answer's 90 bytes and a request of 10 fill the table")
+	}
+	if table.turn(small, 20) {
+		t.Error("an answer of 20 bytes beside one of 90")
+	}
+	table.end(small, 0)
+	table.end(large, 90)
+	if table.bytes != 0 || table.running[Request] != 0 || len(table.cancels) != 0 {
+		t.Errorf("the table is not empty: %+v", table)
+	}
+}

@@ -54,6 +54,13 @@ func (b *inbox) pop() (arrival, bool) {
 	return a, true
 }
 
+// size returns how many messages wait.
+func (b *inbox) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items)
+}
+
 type receivedKey struct{}
 
 // ReceivedAt returns when the message that a handler was called with had arrived whole, by Config.Clock.

@@ -48,16 +48,18 @@ type link struct {
 	// work counts the goroutines that handle messages and calls.
 	work sync.WaitGroup
 
-	// pingID and pingSentAt are of the newest ping, rtt of the newest one answered, in ns.
+	// pingID and pingSentAt are of the newest ping, rtt of the newest one answered. Times are in ns since born,
+	// so that a step of the machine's clock does no harm.
+	born                    time.Time
 	pingID, pingSentAt, rtt atomic.Int64
 }
 
 func newLink(t *Transport, p *peer, conn *tls.Conn, raw net.Conn) *link {
 	l := &link{
-		t: t, peer: p, conn: conn, raw: raw,
+		t: t, peer: p, conn: conn, raw: raw, born: time.Now(),
 		out:   newOutbox(t.limits.QueueBytesMax, t.limits.QueueCountMax),
 		calls: newCallTable(t.limits.CallsMax),
-		serve: newServeTable(2 * t.limits.CallsMax),
+		serve: newServeTable(2*t.limits.CallsMax, t.limits.QueueBytesMax),
 		done:  make(chan struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancelCause(t.ctx)
@@ -87,6 +89,9 @@ func (l *link) run() error {
 // finish waits for the handlers, those of the links before included, and marks the link as gone.
 func (l *link) finish() {
 	l.work.Wait()
+	for c, in := range l.in {
+		l.t.metrics.drop(l.peer, Channel(c), dropLinkLost, in.size())
+	}
 	<-l.predecessor
 	close(l.done)
 }
@@ -210,7 +215,7 @@ func (l *link) receive(h header, body []byte) error {
 		l.out.sendPong(h.id)
 	case kindPong:
 		if h.id == uint64(l.pingID.Load()) {
-			l.rtt.Store(time.Now().UnixNano() - l.pingSentAt.Load())
+			l.rtt.Store(int64(time.Since(l.born)) - l.pingSentAt.Load())
 		}
 	}
 	return nil
@@ -221,7 +226,7 @@ func (l *link) pingLoop() error {
 	ticker := time.NewTicker(l.t.limits.PingInterval)
 	defer ticker.Stop()
 	for {
-		l.pingSentAt.Store(time.Now().UnixNano())
+		l.pingSentAt.Store(int64(time.Since(l.born)))
 		l.out.sendPing(uint64(l.pingID.Add(1)))
 		select {
 		case <-ticker.C:

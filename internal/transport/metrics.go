@@ -10,7 +10,7 @@ import (
 const (
 	dropNotConnected = "not_connected" // no link when it was sent
 	dropQueueFull    = "queue_full"    // too much waited to be written
-	dropLinkLost     = "link_lost"     // the link ended before it was written
+	dropLinkLost     = "link_lost"     // the link ended before it was written, or before it was handled
 	dropInboxFull    = "inbox_full"    // arrived, but too much waited to be handled
 	dropNoHandler    = "no_handler"    // arrived on a channel that nothing handles here
 )

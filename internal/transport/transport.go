@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aval/internal/clock"
 	"aval/suite"
 )
 
@@ -25,7 +26,7 @@ type Transport struct {
 	limits           Limits
 	listen           string
 	dialRaw          func(ctx context.Context, address string) (net.Conn, error)
-	clock            Clock
+	clock            clock.Clock
 	log              *slog.Logger
 	metrics          *metrics
 	handlers         handlers
@@ -71,7 +72,7 @@ func New(cfg Config) (*Transport, error) {
 		cfg.Dial = dialTCP
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = machineClock{}
+		cfg.Clock = clock.Real()
 	}
 	t := &Transport{
 		suite: cfg.Suite, network: cfg.Network, genesis: cfg.Genesis, self: cfg.Self, limits: cfg.Limits,

@@ -152,7 +152,7 @@ func TestVotePassesBulk(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s suite.Suite) {
 		a, b := pair(t, s, func(a, _ *node) { a.cfg.Limits.QueueBytesMax = 1 << 30 })
 		var bulk atomic.Int32
-		const count = 12
+		const count = 8
 		seen := make(chan int32, 1)
 		done := make(chan struct{})
 		b.Handle(Consensus, func(context.Context, Peer, []byte) { seen <- bulk.Load() })
