@@ -241,6 +241,9 @@ type OrderingRequest struct {
 	Body []byte      `cbor:"2,keyasint"`
 }
 
+// RequestID identifies an ordering request: the batch digest in hexadecimal, or "tick/", the epoch, "/" and the height.
+type RequestID string
+
 // DecodeOrderingRequest strictly decodes an ordering request.
 func DecodeOrderingRequest(b []byte) (*OrderingRequest, error) {
 	if len(b) > BatchBytesMax+1024 {

@@ -79,7 +79,7 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	response := Response{Head: c.cfg.Chain.Head().Header.Height}
+	response := Response{Head: c.cfg.Chain.Head().Header.Height, Wall: ledger.Time(c.cfg.Clock.Now().UnixMilli())}
 	for bytes, h := 0, r.From; h <= response.Head && len(response.Blocks) < int(r.Count); h++ {
 		b, err := c.cfg.Chain.BlockBytes(h)
 		if err != nil {
@@ -108,7 +108,7 @@ func (c *Catchup) Sync(ctx context.Context) error {
 			}
 			ahead = true
 			if err := c.fetchTo(ctx, &c.cfg.Peers[i], head); err != nil {
-				c.log.Warn("peer could not serve blocks", "peer", c.cfg.Peers[i].Name, "error", err)
+				c.log.WarnContext(ctx, "peer could not serve blocks", slog.String("peer", c.cfg.Peers[i].Name), slog.Any("error", err))
 				delete(heads, i)
 			}
 		}
@@ -132,7 +132,7 @@ func (c *Catchup) askAll(ctx context.Context) map[int]ledger.Height {
 			defer wg.Done()
 			r, err := c.call(ctx, &c.cfg.Peers[i], Request{From: c.height() + 1})
 			if err != nil {
-				c.log.Debug("peer does not answer", "peer", c.cfg.Peers[i].Name, "error", err)
+				c.log.DebugContext(ctx, "peer does not answer", slog.String("peer", c.cfg.Peers[i].Name), slog.Any("error", err))
 				return
 			}
 			mu.Lock()
@@ -192,6 +192,11 @@ func (c *Catchup) call(ctx context.Context, p *Peer, r Request) (*Response, erro
 	return DecodeResponse(b)
 }
 
+// Probe asks one peer, by its index in Config.Peers, for its head and clock.
+func (c *Catchup) Probe(ctx context.Context, peer int) (*Response, error) {
+	return c.call(ctx, &c.cfg.Peers[peer], Request{From: c.height() + 1})
+}
+
 func (c *Catchup) height() ledger.Height { return c.cfg.Chain.Head().Header.Height }
 
 // Follow keeps the chain at the head of its peers until ctx ends: the way of a node that does not vote. It asks one
@@ -214,7 +219,7 @@ func (c *Catchup) Follow(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		c.log.Debug("follow", "peer", p.Name, "error", err)
+		c.log.DebugContext(ctx, "peer left", slog.String("peer", p.Name), slog.Any("error", err))
 		if !c.pause(ctx, backoff) {
 			break
 		}

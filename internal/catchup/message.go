@@ -33,6 +33,8 @@ type Response struct {
 	// Head is the peer's newest height, as it says.
 	Head   ledger.Height `cbor:"1,keyasint"`
 	Blocks [][]byte      `cbor:"2,keyasint"`
+	// Wall is the peer's clock as it answers.
+	Wall ledger.Time `cbor:"3,keyasint"`
 }
 
 // DecodeRequest strictly decodes a request and checks its bounds.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 
-	"aval/internal/consensus"
 	"aval/internal/exec"
 	"aval/ledger"
 	"aval/merkle"
@@ -76,11 +75,11 @@ func (c *batchCache) drop(e *list.Element) {
 }
 
 // batchID is the request id of a batch.
-func batchID(digest suite.Hash) consensus.RequestID { return consensus.RequestID(digest.String()) }
+func batchID(digest suite.Hash) ledger.RequestID { return ledger.RequestID(digest.String()) }
 
 // tickID is the request id of a tick: the same from every validator, so that one per height is ordered.
-func tickID(t *ledger.Tick) consensus.RequestID {
-	return consensus.RequestID("tick/" + strconv.FormatUint(t.Epoch, 10) + "/" + strconv.FormatUint(uint64(t.Height), 10))
+func tickID(t *ledger.Tick) ledger.RequestID {
+	return ledger.RequestID("tick/" + strconv.FormatUint(t.Epoch, 10) + "/" + strconv.FormatUint(uint64(t.Height), 10))
 }
 
 // decodeBatch decodes a batch and its transactions and checks their form, but not their signatures.
@@ -129,7 +128,7 @@ func (c *Chain) checkBatch(body []byte) (*checkedBatch, error) {
 }
 
 // RequestID implements consensus.Ledger.
-func (c *Chain) RequestID(request []byte) (consensus.RequestID, error) {
+func (c *Chain) RequestID(request []byte) (ledger.RequestID, error) {
 	r, err := ledger.DecodeOrderingRequest(request)
 	if err != nil {
 		return "", err
@@ -156,12 +155,12 @@ func (c *Chain) checkEpoch(epoch uint64) error {
 }
 
 // Requests implements consensus.Ledger.
-func (c *Chain) Requests(payload []byte) ([]consensus.RequestID, error) {
+func (c *Chain) Requests(payload []byte) ([]ledger.RequestID, error) {
 	p, err := ledger.DecodePayload(payload)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]consensus.RequestID, 0, len(p.Entries)+len(p.Ticks))
+	ids := make([]ledger.RequestID, 0, len(p.Entries)+len(p.Ticks))
 	for i := range p.Entries {
 		ids = append(ids, batchID(p.Entries[i].Digest))
 	}
@@ -172,13 +171,13 @@ func (c *Chain) Requests(payload []byte) ([]consensus.RequestID, error) {
 }
 
 // Ordered implements consensus.Ledger.
-func (c *Chain) Ordered(id consensus.RequestID) bool {
+func (c *Chain) Ordered(id ledger.RequestID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ordered.has(c.requestHash(id))
 }
 
-func (c *Chain) requestHash(id consensus.RequestID) suite.Hash {
+func (c *Chain) requestHash(id ledger.RequestID) suite.Hash {
 	return c.suite.Hash(ledger.DomainBatch, []byte("request"), []byte(id))
 }
 

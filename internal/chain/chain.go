@@ -77,6 +77,7 @@ type Chain struct {
 	// stateMu is held for writing while a height is applied, for reading by readers of the executed state.
 	stateMu sync.RWMutex
 	state   *state.State
+	at      At // of state, guarded by stateMu
 
 	mu sync.Mutex
 	// head is the newest durable block; at the start a block of height 0.
@@ -183,7 +184,7 @@ func (c *Chain) Progress() (Progress, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := Progress{Committed: c.head.Header.Height, Executed: c.executed, Time: c.head.Header.Time, Wall: c.head.Header.Wall}
-	if p.Committed > ledger.Lag {
+	if p.Committed >= ledger.Lag {
 		p.Proven = min(p.Committed-ledger.Lag, p.Executed)
 	}
 	return p, c.changed
@@ -220,12 +221,18 @@ func (c *Chain) WaitExecuted(ctx context.Context, height ledger.Height) error {
 
 var errClosed = errors.New("chain: closed")
 
+// At says of which block a state is: its height and ledger time.
+type At struct {
+	Height ledger.Height
+	Time   ledger.Time
+}
+
 // Read runs fn on a journal over one executed height. The journal must not be used after fn returns.
-func (c *Chain) Read(fn func(j *vm.Journal, at ledger.Height) error) error {
+func (c *Chain) Read(fn func(j *vm.Journal, at At) error) error {
 	c.stateMu.RLock()
 	defer c.stateMu.RUnlock()
 	j := vm.NewJournal(stateView{c.state})
-	if err := fn(j, ledger.Height(c.state.Height())); err != nil {
+	if err := fn(j, c.at); err != nil {
 		return err
 	}
 	return j.Err()

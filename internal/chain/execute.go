@@ -152,6 +152,7 @@ func (c *Chain) execute(b *ledger.Block) ([]ledger.Receipt, error) {
 	}
 	c.stateMu.Lock()
 	roots, err := c.state.Apply(uint64(h.Height), writesOf(result.Changes))
+	c.at = At{Height: h.Height, Time: h.Time}
 	c.stateMu.Unlock()
 	if err != nil {
 		return nil, err

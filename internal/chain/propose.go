@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"aval/codec"
-	"aval/internal/consensus"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -39,7 +38,7 @@ func (c *Chain) Assemble(ctx context.Context, metadata []byte, sequence uint64, 
 // selectRequests returns the payload of those requests that may be proposed at wall, within the limits of a block.
 func (c *Chain) selectRequests(wall ledger.Time, requests [][]byte) *ledger.Payload {
 	var p ledger.Payload
-	seen := map[consensus.RequestID]bool{}
+	seen := map[ledger.RequestID]bool{}
 	bytes := 1024
 	for _, raw := range requests {
 		id, err := c.RequestID(raw)
@@ -145,8 +144,8 @@ func (c *Chain) Validate(ctx context.Context, b *ledger.Block) error {
 }
 
 func (c *Chain) validatePayload(h *ledger.Header, p *ledger.Payload) error {
-	seen := map[consensus.RequestID]bool{}
-	check := func(id consensus.RequestID) error {
+	seen := map[ledger.RequestID]bool{}
+	check := func(id ledger.RequestID) error {
 		if seen[id] || c.Ordered(id) {
 			return invalid("request %s is ordered twice", id)
 		}

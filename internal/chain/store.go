@@ -164,6 +164,14 @@ func (c *Chain) restore() error {
 		return fmt.Errorf("chain: state is at height %d but the newest block is %d: the block store is older than the state; restore both from one backup",
 			c.state.Height(), c.head.Header.Height)
 	}
+	c.at = At{Time: c.cfg.Genesis.Start}
+	if c.executed > 0 {
+		b, err := c.Block(c.executed)
+		if err != nil {
+			return err
+		}
+		c.at = At{Height: c.executed, Time: b.Header.Time}
+	}
 	if err := c.restoreOutcomes(); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
 	if need {
 		return tick, true, nil
 	}
-	err := c.Read(func(j *vm.Journal, _ ledger.Height) (err error) {
+	err := c.Read(func(j *vm.Journal, _ At) (err error) {
 		need, err = exec.WorkPending(j, now)
 		return err
 	})

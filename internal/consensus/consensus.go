@@ -68,8 +68,8 @@ type Ledger interface {
 	Now() ledger.Time
 }
 
-// RequestID identifies an ordering request: the batch digest in hexadecimal, or "tick/" and the height.
-type RequestID string
+// RequestID identifies an ordering request.
+type RequestID = ledger.RequestID
 
 // Links sends to other validators by index. Neither method blocks; messages to one validator arrive in order or not
 // at all.

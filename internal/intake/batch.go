@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"aval/codec"
@@ -100,7 +101,7 @@ func (in *Intake) send(f *flight) {
 		defer cancel()
 		err := in.cfg.Order(ctx, f.body, attempt)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			in.log.Warn("batch not handed in, will be again", "batch", f.digest, "attempt", attempt, "error", err)
+			in.log.WarnContext(ctx, "batch not handed in, will be again", slog.Any("batch", f.digest), slog.Int("attempt", attempt), slog.Any("error", err))
 		}
 		in.mu.Lock()
 		f.sending = false

@@ -1,0 +1,232 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"aval/internal/catchup"
+	"aval/internal/chain"
+	"aval/internal/consensus"
+	"aval/internal/intake"
+	"aval/internal/kv"
+	"aval/internal/server"
+	"aval/internal/transport"
+	"aval/ledger"
+)
+
+// Node is one running node. Its methods are safe for concurrent use.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	index    int // among the validators; −1 on a gateway
+	registry *prometheus.Registry
+	started  time.Time
+
+	blocks, state kv.Store
+	chain         *chain.Chain
+	links         *transport.Transport
+	catchup       *catchup.Catchup
+	peers         []Peer // in the order of catchup's peers
+	engine        consensus.Engine
+	intake        atomic.Pointer[intake.Intake]
+	server        *server.Server
+	listener      net.Listener
+	batches       chan []byte // received from peers, to be verified and ordered
+
+	probes probes
+	// tasks are the goroutines that end with ctx.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+}
+
+// Run starts a node, serves until ctx ends or the node breaks, and shuts it down in order. It returns nil after an
+// orderly end that ctx asked for.
+func Run(ctx context.Context, cfg Config) error {
+	n, err := Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	err = n.Wait()
+	return errors.Join(err, n.Close())
+}
+
+// Start starts a node. Whoever starts it closes it.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	if err := cfg.Suite.SelfTest(); err != nil {
+		return nil, fmt.Errorf("node: the crypto self-test failed, this machine must not run a node: %w", err)
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), started: cfg.Clock.Now(),
+		batches: make(chan []byte, 256)}
+	n.index = -1
+	if i, ok := indexOf(cfg.Genesis.Validators, cfg.Self.Public()); ok {
+		n.index = i
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { n.cancel(context.Canceled) })
+	if err := n.start(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) start() error {
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("node: data directory: %w", err)
+	}
+	for _, step := range []func() error{n.openStores, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	n.task(n.probeLoop)
+	if n.index >= 0 {
+		n.task(n.tickLoop)
+		for range 2 {
+			n.task(n.batchLoop)
+		}
+	} else {
+		n.task(n.followLoop)
+	}
+	progress, _ := n.chain.Progress()
+	n.log.Info("node runs", slog.String("name", n.cfg.Name), slog.String("role", string(n.cfg.Role)), slog.Any("network", n.chain.Network()),
+		slog.Uint64("height", uint64(progress.Committed)), slog.String("http", n.HTTPAddr()), slog.Bool("lab", n.cfg.Genesis.Clock == ledger.ClockLab))
+	return nil
+}
+
+// task runs fn until ctx ends; an error of fn stops the node.
+func (n *Node) task(fn func(ctx context.Context) error) {
+	n.tasks.Add(1)
+	go func() {
+		defer n.tasks.Done()
+		if err := fn(n.ctx); err != nil && n.ctx.Err() == nil {
+			n.cancel(err)
+		}
+	}()
+}
+
+func (n *Node) openStores() (err error) {
+	for _, s := range []struct {
+		store *kv.Store
+		name  string
+	}{{&n.blocks, "blocks"}, {&n.state, "state"}} {
+		*s.store, err = kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: n.cfg.CacheBytes})
+		if err != nil {
+			return fmt.Errorf("node: open %s: %w", n.cfg.path(s.name), err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) openChain() (err error) {
+	n.chain, err = chain.Open(chain.Config{
+		Genesis: n.cfg.Genesis, Suite: n.cfg.Suite, Blocks: n.blocks, State: n.state, Clock: n.cfg.Clock, Logger: n.log,
+		OnBroken: func(err error) { n.cancel(fmt.Errorf("node: stopped so as not to diverge: %w", err)) },
+		OnExecuted: func(h *ledger.Header, receipts []ledger.Receipt) {
+			if in := n.intake.Load(); in != nil {
+				in.Executed(h, receipts)
+			}
+		},
+	})
+	return err
+}
+
+func (n *Node) openIntake() error {
+	in, err := intake.New(intake.Config{Chain: n.chain, Origin: n.cfg.Self.Public(), Order: n.order, Clock: n.cfg.Clock,
+		Logger: n.log, BatchAge: n.cfg.BatchAge, PendingMax: n.cfg.PendingMax})
+	if err != nil {
+		return err
+	}
+	n.intake.Store(in)
+	return nil
+}
+
+func (n *Node) openServer() (err error) {
+	n.server, err = server.New(server.Config{Chain: n.chain, Intake: n.intake.Load(), Status: n.Status, Registry: n.registry,
+		Logger: n.log, Version: n.cfg.Version})
+	if err != nil {
+		return err
+	}
+	n.listener = n.cfg.HTTPListener
+	if n.listener == nil && n.cfg.HTTPListen != "" {
+		if n.listener, err = net.Listen("tcp", n.cfg.HTTPListen); err != nil {
+			return fmt.Errorf("node: HTTP server: %w", err)
+		}
+	}
+	if n.listener != nil {
+		n.task(func(context.Context) error { return n.server.Serve(n.listener) })
+	}
+	return nil
+}
+
+// HTTPAddr returns the address of the HTTP server, empty if there is none.
+func (n *Node) HTTPAddr() string {
+	if n.listener == nil {
+		return ""
+	}
+	return n.listener.Addr().String()
+}
+
+// Wait returns when the node has been asked to stop, with nil, or has broken, with the reason.
+func (n *Node) Wait() error {
+	<-n.ctx.Done()
+	if cause := context.Cause(n.ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// shutdownTimeout bounds how long open HTTP requests may take to end.
+const shutdownTimeout = 10 * time.Second
+
+// Close stops the node in the reverse order of its start. It is idempotent.
+func (n *Node) Close() (err error) {
+	n.closed.Do(func() { err = n.close() })
+	return err
+}
+
+func (n *Node) close() error {
+	var errs []error
+	n.cancel(context.Canceled)
+	if n.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+		errs = append(errs, n.server.Shutdown(ctx))
+		cancel()
+	}
+	if in := n.intake.Load(); in != nil {
+		errs = append(errs, in.Close())
+	}
+	if n.engine != nil {
+		n.engine.Stop()
+	}
+	if n.links != nil {
+		errs = append(errs, n.links.Close())
+	}
+	n.tasks.Wait()
+	if n.chain != nil {
+		errs = append(errs, n.chain.Close())
+	}
+	for _, s := range []kv.Store{n.state, n.blocks} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	n.log.Info("node stopped", slog.String("name", n.cfg.Name))
+	return errors.Join(errs...)
+}

@@ -1,0 +1,227 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"aval/api"
+	"aval/internal/consensus"
+	"aval/ledger"
+)
+
+// probe is what one peer last said of itself.
+type probe struct {
+	height ledger.Height
+	skew   ledger.Time
+	at     time.Time
+}
+
+// probes are the newest answers by peer key.
+type probes struct {
+	mu     sync.Mutex
+	byPeer map[string]probe
+	disk   api.Disk
+}
+
+const (
+	probeEvery = 2 * time.Second
+	// probeFresh is how long an answer counts.
+	probeFresh = 6 * time.Second
+	// skewWarn is from what clock difference on status names it: voters refuse blocks beyond ledger.WallDriftMax.
+	skewWarn = ledger.WallDriftMax / 2
+)
+
+// probeLoop asks every peer for its head and clock.
+func (n *Node) probeLoop(ctx context.Context) error {
+	timer := n.cfg.Clock.NewTimer(0)
+	defer timer.Stop()
+	for round := 0; ; round++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C():
+		}
+		var wg sync.WaitGroup
+		for i := range n.peers {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				n.probePeer(ctx, i)
+			}()
+		}
+		if round%15 == 0 {
+			n.measureDisk()
+		}
+		wg.Wait()
+		timer.Reset(probeEvery)
+	}
+}
+
+func (n *Node) probePeer(ctx context.Context, i int) {
+	if !n.links.Connected(n.peers[i].Key) {
+		return
+	}
+	sent := n.cfg.Clock.Now()
+	r, err := n.catchup.Probe(ctx, i)
+	if err != nil {
+		return // the link's own status says why
+	}
+	now := n.cfg.Clock.Now()
+	middle := ledger.Time(sent.Add(now.Sub(sent) / 2).UnixMilli())
+	n.probes.mu.Lock()
+	defer n.probes.mu.Unlock()
+	if n.probes.byPeer == nil {
+		n.probes.byPeer = map[string]probe{}
+	}
+	n.probes.byPeer[string(n.peers[i].Key)] = probe{height: r.Head, skew: r.Wall - middle, at: now}
+}
+
+func (n *Node) measureDisk() {
+	var disk api.Disk
+	err := filepath.WalkDir(n.cfg.DataDir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // files come and go while we look
+		}
+		if info, err := d.Info(); err == nil {
+			disk.DataBytes += uint64(info.Size())
+		}
+		return nil
+	})
+	var st syscall.Statfs_t
+	if err == nil {
+		err = syscall.Statfs(n.cfg.DataDir, &st)
+	}
+	if err != nil {
+		n.log.Warn("disk space unknown", slog.Any("error", err))
+		return
+	}
+	disk.FreeBytes = st.Bavail * uint64(st.Bsize)
+	n.probes.mu.Lock()
+	n.probes.disk = disk
+	n.probes.mu.Unlock()
+}
+
+// Status says how the node and its network are.
+func (n *Node) Status() api.Status {
+	progress, _ := n.chain.Progress()
+	engine := consensus.Status{Engine: "none"}
+	if n.engine != nil {
+		engine = n.engine.Status()
+	}
+	s := api.Status{
+		Node: api.NodeInfo{Name: n.cfg.Name, Role: string(n.cfg.Role), Key: n.cfg.Self.Public(), Version: n.cfg.Version,
+			Started: ledger.Time(n.started.UnixMilli())},
+		Network: n.networkStatus(progress.Committed, progress.Time),
+		Heights: api.Heights{Committed: progress.Committed, Executed: progress.Executed, Proven: progress.Proven,
+			Network: progress.Committed, LastCommit: progress.Wall},
+		Engine: api.Engine{Name: engine.Engine, View: engine.View, Observing: engine.Observing, Pending: engine.Pending},
+	}
+	if set := n.cfg.Genesis.Validators; engine.Engine != "none" && int(engine.Leader) < len(set) {
+		s.Engine.Leader = set[engine.Leader].Name
+	}
+	n.addPeers(&s)
+	s.Cause = n.cause(&s, engine.Cause)
+	return s
+}
+
+func (n *Node) networkStatus(height ledger.Height, at ledger.Time) api.Network {
+	g := n.cfg.Genesis
+	epoch, set := n.chain.Epoch()
+	out := api.Network{Name: g.Name, ID: n.chain.Network(), Suite: n.cfg.Suite.Name(), Clock: "real", Time: at, Wall: n.chain.Now(),
+		Height: height, Epoch: epoch, Validators: set,
+		Genesis: api.GenesisSummary{Wall: g.Wall, Start: g.Start, Authority: g.Authority.ID, Issuers: g.Issuers, Params: g.Params}}
+	if g.Clock == ledger.ClockLab {
+		out.Clock, out.Banner = "lab", api.LabBanner
+	}
+	return out
+}
+
+func (n *Node) addPeers(s *api.Status) {
+	s.Peers = []api.Peer{}
+	n.probes.mu.Lock()
+	defer n.probes.mu.Unlock()
+	s.Disk = n.probes.disk
+	if n.links == nil {
+		return
+	}
+	now := n.cfg.Clock.Now()
+	for _, p := range n.links.Status() {
+		peer := api.Peer{Name: p.Name, Role: "validator", Key: p.Key, Address: p.Address, Connected: p.Connected, Error: p.LastError}
+		if p.Observer {
+			peer.Role = "gateway"
+		}
+		if p.Connected {
+			peer.Error = ""
+		}
+		if a, ok := n.probes.byPeer[string(p.Key)]; ok && now.Sub(a.at) < probeFresh {
+			peer.Height, peer.Skew = a.height, a.skew
+			s.Heights.Network = max(s.Heights.Network, a.height)
+		}
+		s.Peers = append(s.Peers, peer)
+	}
+}
+
+// cause says in words why nothing commits here, empty if nothing is wrong.
+func (n *Node) cause(s *api.Status, engine string) string {
+	if err := n.chain.Broken(); err != nil {
+		return "this node stopped executing: " + err.Error()
+	}
+	var causes []string
+	if lost := n.quorumLost(s); lost != "" {
+		causes = append(causes, lost)
+	} else if engine != "" {
+		causes = append(causes, engine)
+	}
+	if s.Heights.Network > s.Heights.Committed+10 {
+		causes = append(causes, fmt.Sprintf("this node is %d blocks behind its peers and is catching up", s.Heights.Network-s.Heights.Committed))
+	}
+	for _, p := range s.Peers {
+		if p.Skew > skewWarn || p.Skew < -skewWarn {
+			causes = append(causes, fmt.Sprintf("the clock of %s differs from this node's by %d ms; voters refuse blocks beyond %d ms: check NTP on both",
+				p.Name, p.Skew, int64(ledger.WallDriftMax)))
+		}
+	}
+	return strings.Join(causes, "; ")
+}
+
+// quorumLost names the validators that are missing if those that can be reached are no quorum.
+func (n *Node) quorumLost(s *api.Status) string {
+	set := n.cfg.Genesis.Validators
+	reached := 0
+	if n.index >= 0 {
+		reached = 1
+	}
+	var lost []string
+	for _, p := range s.Peers {
+		if p.Role != "validator" {
+			continue
+		}
+		if p.Connected {
+			reached++
+			continue
+		}
+		why := p.Name
+		if p.Error != "" {
+			why += " (" + p.Error + ")"
+		}
+		lost = append(lost, why)
+	}
+	if n.index < 0 {
+		if reached == 0 && len(set) > 0 {
+			return "no validator can be reached: " + strings.Join(lost, ", ")
+		}
+		return ""
+	}
+	if reached >= set.Quorum() {
+		return ""
+	}
+	return fmt.Sprintf("quorum lost: %d of %d validators can be reached, %d are needed; missing: %s",
+		reached, len(set), set.Quorum(), strings.Join(lost, ", "))
+}
