@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"aval/codec"
 	"aval/suite"
 )
 
@@ -30,6 +31,24 @@ type Proof struct {
 	Size  uint64 `cbor:"3,keyasint" json:"size,string"`
 	// Path is the siblings from the leaf upwards, 32 bytes each.
 	Path []byte `cbor:"4,keyasint" json:"path"`
+}
+
+// ProofBytesMax bounds an encoded Proof.
+const ProofBytesMax = 24*suite.HashSize + 64
+
+// DecodeProof decodes b strictly and checks the proof's form.
+func DecodeProof(b []byte) (*Proof, error) {
+	if len(b) > ProofBytesMax {
+		return nil, fmt.Errorf("%w: a list proof has at most %d bytes, not %d", ErrMalformed, ProofBytesMax, len(b))
+	}
+	var p Proof
+	if err := codec.Unmarshal(b, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return &p, nil
 }
 
 // LeafHash returns H(0 ‖ leaf), what the tree holds for a leaf.
