@@ -105,6 +105,12 @@ func (n *testNet) up() {
 	for _, node := range n.nodes {
 		n.build(node)
 	}
+	n.run()
+}
+
+// run starts all nodes and waits until all links are there.
+func (n *testNet) run() {
+	n.t.Helper()
 	for _, node := range n.nodes {
 		n.start(node)
 	}
@@ -115,15 +121,18 @@ func (n *testNet) up() {
 	}
 }
 
-// pair returns two linked nodes.
+// pair returns two linked nodes. Only a dials, at once, so that no second link disturbs what a test counts.
 func pair(t testing.TB, s suite.Suite, adjust ...func(a, b *node)) (a, b *node) {
 	t.Helper()
 	n := newTestNet(t, s, "a", "b")
 	a, b = n.nodes[0], n.nodes[1]
+	b.cfg.Peers = []Peer{{Key: a.signer.Public(), Name: "a"}}
 	for _, f := range adjust {
 		f(a, b)
 	}
-	n.up()
+	n.build(a).ordered[0].preferOurs = true
+	n.build(b).ordered[0].preferOurs = false
+	n.run()
 	return a, b
 }
 
