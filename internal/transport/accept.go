@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -112,7 +113,7 @@ func (t *Transport) acceptLoop(listener net.Listener) {
 			if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			t.log.Error("accept failed", "error", err, "pause", pause)
+			t.log.Error("accept failed", slog.Any("error", err), slog.Duration("pause", pause))
 			if !sleep(t.ctx, pause) {
 				return
 			}
@@ -201,6 +202,7 @@ func (t *Transport) refused(p *peer, addr net.Addr, err error) {
 		p.noteError(now, err)
 	}
 	if t.refusals.add(one) {
-		t.log.Warn("refused a peer link", "remote", one.Address, "peer", one.Name, "cause", one.Cause, "error", err)
+		t.log.Warn("refused a peer link",
+			slog.String("remote", one.Address), slog.String("peer", one.Name), slog.String("cause", one.Cause.String()), slog.Any("error", err))
 	}
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -48,7 +49,8 @@ func (t *Transport) dialFailed(p *peer, err error) {
 		return
 	}
 	if p.noteError(t.clock.Now(), err) {
-		t.log.Warn("cannot reach a peer", "peer", p.label, "address", p.Address, "cause", causeOf(err), "error", err)
+		t.log.Warn("cannot reach a peer",
+			slog.String("peer", p.label), slog.String("address", p.Address), slog.String("cause", causeOf(err).String()), slog.Any("error", err))
 	}
 }
 

@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -25,7 +24,7 @@ func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []time.Time
 		tr, err := New(Config{
-			Suite: s, Self: self, Network: suite.Hash{1}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Suite: s, Self: self, Network: suite.Hash{1}, Logger: slog.New(slog.DiscardHandler),
 			Peers: []Peer{{Key: other.Public(), Name: "down", Address: "192.0.2.1:1"}},
 			Dial: func(_ context.Context, address string) (net.Conn, error) {
 				attempts = append(attempts, time.Now())

@@ -267,7 +267,7 @@ func TestFlood(t *testing.T) {
 			if err != nil {
 				t.Fatalf("connection %d: %v", i, err)
 			}
-			defer conn.Close()
+			t.Cleanup(func() { conn.Close() })
 			if open := b.gate.count(); open > 8 {
 				t.Fatalf("%d handshakes are open", open)
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
 
@@ -185,7 +186,7 @@ func (t *Transport) answerRefusal(conn *tls.Conn, err error) error {
 		sendErr = conn.CloseWrite()
 	}
 	if sendErr != nil {
-		t.log.Debug("a peer could not be told why it is refused", "cause", r.Cause, "error", sendErr)
+		t.log.Debug("a peer could not be told why it is refused", slog.String("cause", r.Cause.String()), slog.Any("error", sendErr))
 	}
 	return err
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +61,7 @@ func newTestNet(t testing.TB, s suite.Suite, names ...string) *testNet {
 		node := &node{name: name, signer: newSigner(t, s), addr: listener.Addr().String()}
 		node.cfg = Config{
 			Suite: s, Network: suite.Hash{1}, Genesis: suite.Hash{2}, Self: node.signer, Listener: listener,
-			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Logger: slog.New(slog.DiscardHandler),
 		}
 		n.nodes = append(n.nodes, node)
 		peers = append(peers, Peer{Key: node.signer.Public(), Name: name, Address: node.addr})
@@ -262,8 +264,7 @@ func (p *puppet) frame(h header, chunk []byte) {
 func (p *puppet) drain() {
 	p.t.Helper()
 	p.setDeadline(patience)
-	_, err := io.Copy(io.Discard, p.conn)
-	if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+	if _, err := io.Copy(io.Discard, p.conn); errors.Is(err, os.ErrDeadlineExceeded) {
 		p.t.Fatal("the node did not close the connection")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -99,7 +100,7 @@ func (l *link) finish() {
 // closeRaw closes the socket under TLS: a close that waits for a stuck peer would be no close.
 func (l *link) closeRaw() {
 	if err := l.raw.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		l.t.log.Debug("close of a peer link failed", "peer", l.peer.label, "error", err)
+		l.t.log.Debug("close of a peer link failed", slog.String("peer", l.peer.label), slog.Any("error", err))
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -69,7 +70,7 @@ func (o *outbox) push(c Channel, it item) error {
 func (o *outbox) pushWait(ctx context.Context, c Channel, it item) error {
 	for {
 		err := o.push(c, it)
-		if err != ErrQueueFull {
+		if !errors.Is(err, ErrQueueFull) {
 			signal(o.lanes[c].space) // Others may wait for the room that is left.
 			return err
 		}

@@ -27,6 +27,6 @@ func tuneSocket(raw net.Conn, log *slog.Logger) {
 		}
 	}
 	if err != nil {
-		log.Debug("a socket keeps its buffer size", "error", err)
+		log.Debug("a socket keeps its buffer size", slog.Any("error", err))
 	}
 }

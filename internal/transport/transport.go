@@ -306,29 +306,30 @@ func (t *Transport) Refusals() []Refused { return t.refusals.list() }
 // runLink serves an admitted link until it ends.
 func (t *Transport) runLink(l *link) {
 	p := l.peer
-	t.log.Info("peer link up", "peer", p.label, "remote", l.raw.RemoteAddr().String(), "dialed", l.dialed)
+	t.log.Info("peer link up",
+		slog.String("peer", p.label), slog.String("remote", l.raw.RemoteAddr().String()), slog.Bool("dialed", l.dialed))
 	err := l.run()
 	wasCurrent := p.ended(l, t.clock.Now(), err)
 	switch {
 	case t.ctx.Err() != nil:
 	case !wasCurrent:
-		t.log.Debug("peer link replaced", "peer", p.label)
+		t.log.Debug("peer link replaced", slog.String("peer", p.label))
 	default:
 		t.metrics.refusal(causeOf(err))
-		t.log.Warn("peer link lost", "peer", p.label, "cause", causeOf(err), "error", err)
+		t.log.Warn("peer link lost", slog.String("peer", p.label), slog.String("cause", causeOf(err).String()), slog.Any("error", err))
 	}
 	l.finish()
 }
 
 func (t *Transport) closeListener(listener net.Listener) {
 	if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		t.log.Warn("close of the peer listener failed", "error", err)
+		t.log.Warn("close of the peer listener failed", slog.Any("error", err))
 	}
 }
 
 // closeConn closes a socket of which nothing more is expected.
 func (t *Transport) closeConn(raw net.Conn) {
 	if err := raw.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		t.log.Debug("close of a connection failed", "error", err)
+		t.log.Debug("close of a connection failed", slog.Any("error", err))
 	}
 }

@@ -254,7 +254,9 @@ func TestCallEnds(t *testing.T) {
 			t.Errorf("call with a deadline: %v", err)
 		}
 		receiveOne(t, started)
-		receiveOne(t, ended)
+		if err := receiveOne(t, ended); err == nil {
+			t.Error("the handler outlived the deadline")
+		}
 
 		go call(t.Context())
 		receiveOne(t, started)
