@@ -223,7 +223,7 @@ func TestSlowHandshake(t *testing.T) {
 	eachSuite(t, func(t *testing.T, s suite.Suite) {
 		n := newTestNet(t, s, "a", "b")
 		a, b := n.nodes[0], n.nodes[1]
-		b.cfg.Limits.HandshakeTimeout = 300 * time.Millisecond
+		b.cfg.Limits.HandshakeTimeout = time.Second
 		n.build(b)
 		n.start(b)
 		mute, err := net.Dial("tcp", b.addr)

@@ -247,7 +247,7 @@ func TestCallEnds(t *testing.T) {
 			t.Errorf("the handler of a cancelled call: %v", err)
 		}
 
-		short, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		short, stop := context.WithTimeout(t.Context(), 250*time.Millisecond)
 		defer stop()
 		go call(short)
 		if err := receiveOne(t, result); !errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "deadline") {
