@@ -89,9 +89,9 @@ const (
 	ProposalBytesMax   = 48 << 10
 	ProposalPartiesMax = 16
 
-	// DueLotsPerBlock bounds the due-date work done at one block boundary, in lots; the voucher that crosses
-	// the bound is still finished, so a block does at most DueLotsPerBlock + VoucherLotsMax.
-	DueLotsPerBlock = 2048
+	// DueLotsPerBlock bounds the due-date work done at one block boundary, in lots; the voucher that crosses the bound is still
+	// finished, so a block pays at most DueLotsPerBlock + VoucherFreezesMax lots, with up to four events each.
+	DueLotsPerBlock = 448
 	// ClosedDaysMax is the longest run of days on which banks are closed.
 	ClosedDaysMax = 30
 	// HolidaysMax bounds each list of a calendar.
