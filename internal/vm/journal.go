@@ -104,6 +104,9 @@ func (j *Journal) Revert(m Mark) {
 	j.events = j.events[:m.events]
 }
 
+// EventCount returns how many events were emitted and not taken.
+func (j *Journal) EventCount() int { return len(j.events) }
+
 // TakeEvents returns the events emitted so far and forgets them.
 func (j *Journal) TakeEvents() []ledger.Event {
 	events := j.events

@@ -17,21 +17,18 @@ type Authorizer struct {
 	journal *vm.Journal
 	now     ledger.Time
 	keys    []suite.PublicKey
-	proofs  []suite.PublicKey
 }
 
 var _ vm.Authorizer = (*Authorizer)(nil)
 
-// NewAuthorizer returns the authorizer for the keys that signed. Holders of the keys in proofs have signed too, which
-// proves possession and counts for no policy.
-func NewAuthorizer(j *vm.Journal, now ledger.Time, keys, proofs []suite.PublicKey) *Authorizer {
-	return &Authorizer{journal: j, now: now, keys: keys, proofs: proofs}
+// NewAuthorizer returns the authorizer for the keys that signed.
+func NewAuthorizer(j *vm.Journal, now ledger.Time, keys []suite.PublicKey) *Authorizer {
+	return &Authorizer{journal: j, now: now, keys: keys}
 }
 
 // HasKey reports whether the holder of key has signed.
 func (a *Authorizer) HasKey(key suite.PublicKey) bool {
-	same := func(k suite.PublicKey) bool { return bytes.Equal(k, key) }
-	return slices.ContainsFunc(a.keys, same) || slices.ContainsFunc(a.proofs, same)
+	return slices.ContainsFunc(a.keys, func(k suite.PublicKey) bool { return bytes.Equal(k, key) })
 }
 
 // Require fails unless the signers meet party's policy for class, now, by distinct persons.

@@ -1,6 +1,7 @@
 package money
 
 import (
+	"aval/internal/native/identity"
 	"aval/internal/vm"
 	"aval/ledger"
 )
@@ -28,8 +29,11 @@ func pay(c *vm.Context, p *payment) error {
 	if err := checkAmount(p.amount); err != nil {
 		return err
 	}
-	if p.from == p.to && (p.fromBank == p.toBank || p.source == fromBalance && p.from == p.fromBank) {
+	if p.from == p.to && p.fromBank == p.toBank {
 		return ledger.Failf(ledger.CodeArgument, "payer and payee are the same account")
+	}
+	if p.from == p.fromBank && p.source == fromHeld {
+		return ledger.Failf(ledger.CodeAccountUnknown, "a bank holds none of its own money")
 	}
 	var err error
 	switch {
@@ -75,10 +79,14 @@ func move(j *vm.Journal, p *payment) error {
 
 // payAcross pays from one bank's money into another's.
 func payAcross(c *vm.Context, p *payment) error {
-	if p.from != p.fromBank {
-		if err := burn(c.Journal, p.fromBank, p.from, p.amount, p.source); err != nil {
-			return err
-		}
+	var err error
+	if p.from == p.fromBank {
+		err = identity.RequireRole(c.Journal, p.from, ledger.RoleBank)
+	} else {
+		err = burn(c.Journal, p.fromBank, p.from, p.amount, p.source)
+	}
+	if err != nil {
+		return err
 	}
 	if p.to != p.toBank {
 		if err := mint(c.Journal, p.toBank, p.to, p.amount); err != nil {
