@@ -246,8 +246,6 @@ func (w *pendingWrite) leaf(h *worker, height uint64) *merkle.Leaf {
 const (
 	sweepPerWrite = 4
 	sweepRows     = 64
-	// sweepFar is how many times its due length a log may reach before rows of older versions are given up.
-	sweepFar = 4
 )
 
 // sweep copies live rows from the log's beginning if too much of the log is dead.
@@ -305,7 +303,7 @@ func (s *State) sweepLimit(p *pending) uint64 {
 		return s.tail
 	}
 	limit := window
-	if rows > sweepFar*due {
+	if rows > s.cfg.sweepFar*due {
 		return limit
 	}
 	for i := range s.versions[1:] {

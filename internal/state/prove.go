@@ -117,6 +117,9 @@ func (s *State) ProveWrite(height uint64, rawKey []byte) (*merkle.WriteProof, er
 	if at < 0 {
 		return nil, fmt.Errorf("%w: height %d", ErrNotWritten, height)
 	}
+	if merkle.RootOfHashes(s.cfg.Suite, hashes) != b.roots.WriteSet {
+		return nil, fmt.Errorf("%w: the rows of height %d do not lead to its write-set root", ErrDamaged, height)
+	}
 	list, err := merkle.ProveHashes(s.cfg.Suite, hashes, at)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,8 @@ type Config struct {
 
 	// sweepSlack is how many dead rows a log may have beside its share. Default 4096.
 	sweepSlack uint64
+	// sweepFar is how many times its due length a log may reach before rows of older versions are given up. Default 4.
+	sweepFar uint64
 }
 
 // Validate reports every problem at once.
@@ -155,6 +157,9 @@ func Open(c Config) (*State, error) {
 	}
 	if c.sweepSlack == 0 {
 		c.sweepSlack = 4096
+	}
+	if c.sweepFar == 0 {
+		c.sweepFar = 4
 	}
 	s := &State{cfg: c, noWrite: merkle.RootOfHashes(c.Suite, nil), cache: newCache(c.CacheBytes)}
 	s.reset()

@@ -1,0 +1,146 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"aval/internal/kv"
+	"aval/merkle"
+	"aval/suite"
+)
+
+// benchState returns a state of n entries in Pebble, and a function that applies a block of writes to random ones.
+func benchState(b *testing.B, s suite.Suite, n int) (state *State, next func(writes int)) {
+	b.Helper()
+	store, err := kv.OpenPebble(kv.PebbleConfig{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	if state, err = Open(Config{Store: store, Suite: s}); err != nil {
+		b.Fatal(err)
+	}
+	value := make([]byte, 100)
+	height, seed := uint64(0), uint64(1)
+	apply := func(writes []Write) {
+		if _, err := state.Apply(height, writes); err != nil {
+			b.Fatal(err)
+		}
+		height++
+	}
+	for from := 0; from < n; from += 50_000 {
+		var writes []Write
+		for i := from; i < min(from+50_000, n); i++ {
+			writes = append(writes, Write{Key: benchKey(i), Value: value})
+		}
+		apply(writes)
+	}
+	return state, func(count int) {
+		writes := make([]Write, 0, count)
+		seen := make(map[int]bool, count)
+		for len(writes) < count {
+			seed = seed*6364136223846793005 + 1442695040888963407
+			if i := int(seed>>33) % n; !seen[i] {
+				seen[i] = true
+				writes = append(writes, Write{Key: benchKey(i), Value: value})
+			}
+		}
+		apply(writes)
+	}
+}
+
+func benchKey(i int) []byte {
+	return binary.BigEndian.AppendUint64([]byte("bench/key/"), uint64(i))
+}
+
+// BenchmarkApply measures one block of updates of random entries. Select the large one by name: -bench 'Apply/sm/1M'.
+func BenchmarkApply(b *testing.B) {
+	for _, name := range []string{"sm", "intl"} {
+		for _, size := range []struct {
+			name string
+			n    int
+		}{{"100k", 100_000}, {"1M", 1_000_000}} {
+			for _, writes := range []int{1000, 10_000} {
+				b.Run(fmt.Sprintf("%s/%s/%d", name, size.name, writes), func(b *testing.B) {
+					state, next := benchState(b, suiteOf(b, name), size.n)
+					for b.Loop() {
+						next(writes)
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*writes), "ns/key")
+					b.ReportMetric(float64(state.Metrics().MemoryBytes)/float64(size.n), "B/entry")
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkProve measures a proof of a random present key at the head and its verification.
+func BenchmarkProve(b *testing.B) {
+	s := suiteOf(b, "sm")
+	state, _ := benchState(b, s, 100_000)
+	i := 0
+	for b.Loop() {
+		i = (i + 7919) % 100_000
+		if _, err := state.Prove(state.Height(), benchKey(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkVerify measures the verification of a state proof.
+func BenchmarkVerify(b *testing.B) {
+	for _, name := range []string{"sm", "intl"} {
+		b.Run(name, func(b *testing.B) {
+			s := suiteOf(b, name)
+			state, _ := benchState(b, s, 100_000)
+			root, err := state.Root(state.Height())
+			if err != nil {
+				b.Fatal(err)
+			}
+			proof, err := state.Prove(state.Height(), benchKey(1))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, _, _, err := merkle.VerifyState(s, root, proof, benchKey(1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpen measures reading a log and rebuilding the tree.
+func BenchmarkOpen(b *testing.B) {
+	s := suiteOf(b, "sm")
+	state, _ := benchState(b, s, 100_000)
+	for b.Loop() {
+		if _, err := Open(Config{Store: state.cfg.Store, Suite: s}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkGet measures reads that hit the cache and reads that go to the store.
+func BenchmarkGet(b *testing.B) {
+	for _, cached := range []bool{true, false} {
+		b.Run(fmt.Sprintf("cached=%t", cached), func(b *testing.B) {
+			state, _ := benchState(b, suiteOf(b, "sm"), 100_000)
+			if !cached {
+				state.cache = newCache(1)
+			}
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % 100_000
+				if _, _, ok, err := state.Get(benchKey(i)); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+	}
+}
