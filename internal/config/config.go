@@ -132,11 +132,13 @@ func (n *Node) readFile(path string) error {
 	return n.decode(path, b)
 }
 
-// decode reads TOML strictly and names every unknown key with its line.
-func (n *Node) decode(path string, b []byte) error {
+func (n *Node) decode(path string, b []byte) error { return decodeTOML(path, b, n) }
+
+// decodeTOML reads TOML strictly and names every unknown key with its line.
+func decodeTOML(path string, b []byte, v any) error {
 	d := toml.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	err := d.Decode(n)
+	err := d.Decode(v)
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) {
 		var errs []error

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"aval/ledger"
 )
 
 func none(string) (string, bool) { return "", false }
@@ -121,6 +123,32 @@ func TestLoggerFollowsLevelAndFormat(t *testing.T) {
 		if !strings.Contains(out.String(), tc.want) || (tc.want == "") != (out.Len() == 0) {
 			t.Errorf("%+v writes %q", tc.log, out.String())
 		}
+	}
+}
+
+func TestProfileIsReadBackAndChecked(t *testing.T) {
+	dir := t.TempDir()
+	p, err := LoadProfile(dir)
+	if err != nil || len(p.Nodes) != 0 {
+		t.Fatalf("a home without profile gives %+v, %v", p, err)
+	}
+	p.Nodes, p.Genesis, p.Parties["huachen"] = []string{"http://h:1"}, "genesis.cbor", "91310000MA1FL0000T"
+	if err := p.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = LoadProfile(dir); err == nil || !strings.Contains(err.Error(), "huachen") {
+		t.Errorf("a legal id with a wrong check digit gives %v", err)
+	}
+	id, err := ledger.CompleteUSCC("91310000MA1FL0000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Parties["huachen"] = string(id)
+	if err := p.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := LoadProfile(dir); err != nil || !reflect.DeepEqual(got, p) {
+		t.Errorf("saved %+v and read %+v, %v", p, got, err)
 	}
 }
 
