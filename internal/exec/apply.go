@@ -7,6 +7,7 @@ import (
 	"aval/internal/invariant"
 	"aval/internal/native/identity"
 	"aval/internal/native/money"
+	"aval/internal/native/voucher"
 	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
@@ -72,7 +73,7 @@ func (x *Executor) Apply(view vm.View, in *Input, w Window) (result *Result, err
 	if err := j.Err(); err != nil {
 		return nil, err
 	}
-	for _, check := range []func([]vm.Change) error{money.CheckConservation, checkTrade} {
+	for _, check := range []func([]vm.Change) error{money.CheckConservation, voucher.CheckConservation} {
 		err := check(b.result.Changes)
 		invariant.Check(err == nil, "block %d: %v", in.Header.Height, err)
 	}
@@ -99,7 +100,7 @@ func (b *block) context(id suite.Hash, auth vm.Authorizer) vm.Context {
 // boundary does the work that time drives, before any transaction.
 func (b *block) boundary() error {
 	c := b.context(suite.Hash{}, identity.NewAuthorizer(b.journal, b.header.Time, nil))
-	left, err := settleDue(&c)
+	left, err := voucher.SettleDue(&c)
 	if err != nil {
 		return err
 	}

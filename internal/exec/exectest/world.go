@@ -2,6 +2,7 @@ package exectest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,7 @@ import (
 
 	"aval/codec"
 	"aval/internal/exec"
+	"aval/internal/native/voucher"
 	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
@@ -268,8 +270,29 @@ func (w *World) Intake(b []byte) (exec.Tx, error) {
 	return exec.Tx{ID: t.Tx.ID(w.Suite), Signed: w.Suite.Hash(ledger.DomainSignedTx, b), Body: t}, nil
 }
 
-// Audit recomputes from the whole state what the checks at each commit derive from its changes.
+// Audit recomputes from the whole state what the checks at each commit derive from its changes: what banks owe, every
+// voucher from the ground, every issuer.
 func (w *World) Audit() error {
+	return errors.Join(w.auditMoney(), w.auditTrade())
+}
+
+func (w *World) auditTrade() error {
+	j := w.Journal()
+	var errs []error
+	for key := range w.State {
+		switch ledger.TableOf([]byte(key)) {
+		case ledger.TableVoucher:
+			errs = append(errs, voucher.Audit(j, suite.Hash([]byte(key[1:]))))
+		case ledger.TableParty:
+			p, _ := vm.Load[ledger.Party](j, []byte(key))
+			errs = append(errs, voucher.AuditIssuer(j, p.ID))
+		default:
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *World) auditMoney() error {
 	have, owed := map[ledger.PartyID]uint64{}, map[ledger.PartyID]uint64{}
 	for key, value := range w.State {
 		switch ledger.TableOf([]byte(key)) {
