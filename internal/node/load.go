@@ -1,0 +1,58 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"aval/internal/config"
+	"aval/internal/keyfile"
+	"aval/ledger"
+	"aval/suite"
+)
+
+// Load reads the files that a node's configuration names: genesis and key. passphrase opens the key.
+func Load(c *config.Node, passphrase []byte) (Config, error) {
+	genesis, s, err := loadGenesis(c.Path(c.Genesis))
+	if err != nil {
+		return Config{}, err
+	}
+	file, err := keyfile.Read(c.Path(c.Key))
+	if err != nil {
+		return Config{}, fmt.Errorf("node key: %w", err)
+	}
+	if file.Suite != s.ID() {
+		return Config{}, fmt.Errorf("node key %s is of suite %d, the network's is %s", c.Path(c.Key), file.Suite, s.Name())
+	}
+	self, err := file.Open(passphrase)
+	if err != nil {
+		return Config{}, fmt.Errorf("node key %s: %w", c.Path(c.Key), err)
+	}
+	out := Config{
+		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, Self: self, DataDir: c.Path(c.DataDir),
+		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen,
+		BatchAge:   time.Duration(c.Intake.BatchAgeMs) * time.Millisecond,
+		PendingMax: c.Intake.PendingMax, CacheBytes: c.Store.CacheBytes,
+	}
+	if len(genesis.Validators) == 1 && out.Role == RoleValidator {
+		out.Role = RoleDev
+	}
+	for _, p := range c.Peers {
+		out.Peers = append(out.Peers, Peer{Name: p.Name, Key: p.Key, Address: p.Address})
+	}
+	return out, nil
+}
+
+func loadGenesis(path string) (*ledger.Genesis, suite.Suite, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("genesis: %w", err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	raw, err := io.ReadAll(io.LimitReader(f, ledger.GenesisBytesMax+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("genesis: %w", err)
+	}
+	return ledger.DecodeGenesis(raw)
+}
