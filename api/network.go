@@ -16,6 +16,8 @@ type Network struct {
 	Banner string      `json:"banner" doc:"What every screen of a lab network shows"`
 	Time   ledger.Time `json:"time" doc:"Ledger time of the newest executed block, ms since 1970"`
 	Wall   ledger.Time `json:"wall" doc:"This node's clock, ms since 1970"`
+	// Offset is the lab clock's lead over wall time as of that block: the ledger time now is wall time plus Offset.
+	Offset ledger.Time `json:"offset_ms" doc:"Ledger time minus wall time, ms; 0 under a real clock"`
 	// Height is the newest committed height.
 	Height     ledger.Height       `json:"height" doc:"Newest committed height"`
 	Epoch      uint64              `json:"epoch,string" doc:"Epoch of the validators"`

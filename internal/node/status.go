@@ -118,7 +118,7 @@ func (n *Node) Status() api.Status {
 	s := api.Status{
 		Node: api.NodeInfo{Name: n.cfg.Name, Role: string(n.cfg.Role), Key: n.cfg.Self.Public(), Version: n.cfg.Version,
 			Started: ledger.Time(n.started.UnixMilli())},
-		Network: n.networkStatus(progress.Committed, progress.Time),
+		Network: n.networkStatus(progress.Committed, progress.Time, progress.Time-progress.Wall),
 		Heights: api.Heights{Committed: progress.Committed, Executed: progress.Executed, Proven: progress.Proven,
 			Network: progress.Committed, LastCommit: progress.Wall},
 		Engine: api.Engine{Name: engine.Engine, View: engine.View, Observing: engine.Observing, Pending: engine.Pending},
@@ -131,10 +131,10 @@ func (n *Node) Status() api.Status {
 	return s
 }
 
-func (n *Node) networkStatus(height ledger.Height, at ledger.Time) api.Network {
+func (n *Node) networkStatus(height ledger.Height, at, offset ledger.Time) api.Network {
 	g := n.cfg.Genesis
 	epoch, set := n.chain.Epoch()
-	out := api.Network{Name: g.Name, ID: n.chain.Network(), Suite: n.cfg.Suite.Name(), Clock: "real", Time: at, Wall: n.chain.Now(),
+	out := api.Network{Name: g.Name, ID: n.chain.Network(), Suite: n.cfg.Suite.Name(), Clock: "real", Time: at, Wall: n.chain.Now(), Offset: offset,
 		Height: height, Epoch: epoch, Validators: set,
 		Genesis: api.GenesisSummary{Wall: g.Wall, Start: g.Start, Authority: g.Authority.ID, Issuers: g.Issuers, Params: g.Params}}
 	if g.Clock == ledger.ClockLab {
