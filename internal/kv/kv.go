@@ -3,6 +3,7 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Bounds of what a store accepts.
@@ -105,6 +106,12 @@ func (b *Batch) Delete(key []byte) { b.add(opDelete, key, nil) }
 
 // DeleteRange removes the rows from start up to but not including end.
 func (b *Batch) DeleteRange(start, end []byte) { b.add(opDeleteRange, start, end) }
+
+// Grow makes room for so many more changes with so many bytes of keys and values.
+func (b *Batch) Grow(changes, bytes int) {
+	b.ops = slices.Grow(b.ops, changes)
+	b.data = slices.Grow(b.data, bytes)
+}
 
 // Len returns the number of changes.
 func (b *Batch) Len() int { return len(b.ops) }

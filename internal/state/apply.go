@@ -321,13 +321,10 @@ func (s *State) oldestRow(leaves []uint32) uint64 {
 	return oldest
 }
 
-// deleteRows is how many rows before the log's beginning are deleted at once: in large pieces, because each is a range
-// that every reader of the store must heed.
-const deleteRows = 1 << 14
-
 // commit writes the block's rows, as one batch.
 func (s *State) commit(p *pending) error {
 	b := s.cfg.Store.NewBatch()
+	b.Grow(p.batchSize())
 	seq := s.head
 	var key, value []byte
 	for i := range p.writes {
@@ -346,17 +343,30 @@ func (s *State) commit(p *pending) error {
 		tail: p.tail, leaves: s.leavesAfter(p), state: p.roots.State, writeSet: p.roots.WriteSet, expired: p.expired}
 	key, value = appendKey(key[:0], seq), m.append(value[:0])
 	b.Set(key, value)
-	// The rows before s.tail, which was published, are those that no reader looks for; the ones up to p.tail still are.
-	if s.tail-s.deleted >= min(deleteRows, s.cfg.sweepSlack) {
-		b.DeleteRange(appendKey(nil, s.deleted), appendKey(nil, s.tail))
+	// No reader looks for rows before s.tail, which was published; the ones up to p.tail may still be wanted. They are
+	// deleted many at once, because each deletion is a range that every read of the store must heed.
+	deleted := s.deleted
+	if s.tail-deleted >= s.cfg.sweepSlack {
+		b.DeleteRange(appendKey(nil, deleted), appendKey(nil, s.tail))
+		deleted = s.tail
 	}
 	if err := s.cfg.Store.Apply(b, s.cfg.Sync); err != nil {
 		return fmt.Errorf("state: append height %d to the log: %w", p.height, err)
 	}
-	if s.tail-s.deleted >= min(deleteRows, s.cfg.sweepSlack) {
-		s.deleted = s.tail
-	}
+	s.deleted = deleted
 	return nil
+}
+
+// batchSize returns the number of changes in p's batch and the bytes of their keys and values.
+func (p *pending) batchSize() (changes, size int) {
+	for i := range p.writes {
+		size += rowHead + len(p.writes[i].Key) + len(p.writes[i].Value)
+	}
+	for _, value := range p.movedRows {
+		size += len(value)
+	}
+	changes = len(p.writes) + len(p.movedRows) + 2
+	return changes, size + markerBytes + 9*(changes+1)
 }
 
 // leavesAfter is the number of leaves once p is applied.

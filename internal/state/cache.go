@@ -74,24 +74,38 @@ func (c *cache) put(key, value []byte, height uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.drop(key)
-	e := slot{key: string(key), value: append(make([]byte, 0, len(value)), value...), height: height, filled: true}
-	if e.bytes() > s.max/8 {
+	i, ok := s.index[string(key)]
+	if size := slotBytes + len(key) + len(value); size > s.max/8 {
+		s.drop(key)
 		return
+	} else if !ok {
+		i = s.room(size)
+		s.slots[i].key = string(key)
+		s.index[s.slots[i].key] = i
+		s.bytes += slotBytes + len(key)
 	}
-	for s.bytes+e.bytes() > s.max {
+	e := &s.slots[i]
+	s.bytes += len(value) - len(e.value)
+	// Readers may hold the old value, so it is not overwritten.
+	e.value, e.height, e.filled = append(make([]byte, 0, len(value)), value...), height, true
+	e.used = ok
+	for s.bytes > s.max {
 		s.evict()
 	}
-	i := len(s.slots)
-	if n := len(s.free); n > 0 {
-		i = s.free[n-1]
-		s.free = s.free[:n-1]
-		s.slots[i] = e
-	} else {
-		s.slots = append(s.slots, e)
+}
+
+// room returns an unused slot after making place for size bytes.
+func (s *shard) room(size int) int {
+	for s.bytes+size > s.max {
+		s.evict()
 	}
-	s.index[e.key] = i
-	s.bytes += e.bytes()
+	if n := len(s.free); n > 0 {
+		i := s.free[n-1]
+		s.free = s.free[:n-1]
+		return i
+	}
+	s.slots = append(s.slots, slot{})
+	return len(s.slots) - 1
 }
 
 // remove forgets key.

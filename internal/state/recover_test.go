@@ -218,10 +218,12 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("the store has %d rows, the log %d, %v", rows, m.LogRows, err)
 	}
 	for i := range 300 {
-		p.checkKey(fmt.Appendf(nil, "cold %d", i))
+		p.checkHead(fmt.Appendf(nil, "cold %d", i))
+		p.checkBack(uint64(i%(UndoHeights+1)), fmt.Appendf(nil, "cold %d", i))
 	}
 	for i := range 50 {
-		p.checkKey(fmt.Appendf(nil, "warm %d", i))
+		p.checkHead(fmt.Appendf(nil, "warm %d", i))
+		p.checkBack(uint64(i%(UndoHeights+1)), fmt.Appendf(nil, "warm %d", i))
 	}
 	if root, err := p.state.Root(p.height); err != nil || root != p.twin.StateRoot() {
 		t.Fatalf("root %s, %v; the twin has %s", root, err, p.twin.StateRoot())

@@ -113,8 +113,17 @@ func (p *pair) quiet(n int) {
 	p.past[p.height] = p.twin.Clone()
 }
 
-// checkKey compares everything that is said about key.
+// checkKey compares everything that is said about key, at every height that is kept.
 func (p *pair) checkKey(key []byte) {
+	p.t.Helper()
+	p.checkHead(key)
+	for back := range uint64(UndoHeights + 1) {
+		p.checkBack(back, key)
+	}
+}
+
+// checkHead compares what is read under key.
+func (p *pair) checkHead(key []byte) {
 	p.t.Helper()
 	value, height, ok, err := p.state.Get(key)
 	wantValue, wantHeight, wantOK := p.twin.Get(key)
@@ -125,18 +134,17 @@ func (p *pair) checkKey(key []byte) {
 	if !p.state.cache.holds(key, wantValue, wantHeight) {
 		p.t.Fatalf("the cache has another value for %q", key)
 	}
-	for back := range uint64(UndoHeights + 1) {
-		if back > p.height {
-			break
-		}
-		at := p.height - back
-		twin := p.past[at]
-		if twin == nil {
-			continue
-		}
-		p.checkProof(at, twin, key)
-		p.checkWriteProof(at, twin, key)
+}
+
+// checkBack compares what is proved about key some heights back, if the twin of that height is kept.
+func (p *pair) checkBack(back uint64, key []byte) {
+	p.t.Helper()
+	if back > p.height || p.past[p.height-back] == nil {
+		return
 	}
+	at := p.height - back
+	p.checkProof(at, p.past[at], key)
+	p.checkWriteProof(at, p.past[at], key)
 }
 
 func (p *pair) checkProof(at uint64, twin *merkletest.Twin, key []byte) {
@@ -247,7 +255,10 @@ func checkTwin(t *rapid.T, s suite.Suite, open func(tb) kv.Store) {
 			if p.empty {
 				return
 			}
-			p.checkKey(key.Draw(t, "look"))
+			k := key.Draw(t, "look")
+			p.checkHead(k)
+			p.checkBack(0, k)
+			p.checkBack(uint64(rapid.IntRange(1, UndoHeights).Draw(t, "back")), k)
 		},
 	})
 	if err := store.Close(); err != nil {
