@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func (a args) has(key string) bool { return a.d.HasArg(key) }
 func (a args) list(key string) []string {
 	for _, arg := range a.d.CmdArgs {
 		if arg.Key == key {
-			return arg.Vals
+			return slices.DeleteFunc(slices.Clone(arg.Vals), func(v string) bool { return v == "" })
 		}
 	}
 	return nil

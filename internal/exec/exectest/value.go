@@ -356,6 +356,9 @@ func (w *World) op(r *reader) (named, error) {
 	if len(r.words) > 0 {
 		return out, fmt.Errorf("%s is too much", r.words[0])
 	}
+	if e, ok := body.(*ledger.EvidenceRegister); ok && e.Twin.IsZero() {
+		e.Twin = ledger.InvoiceTwin(w.Suite, w.Network, e.Seller, e.Buyer, e.Face, e.Issued)
+	}
 	b, err := codec.Marshal(body)
 	out.op = ledger.Op{Kind: kind, Party: party, Body: b}
 	return out, err

@@ -273,7 +273,36 @@ func (w *World) Intake(b []byte) (exec.Tx, error) {
 // Audit recomputes from the whole state what the checks at each commit derive from its changes: what banks owe, every
 // voucher from the ground, every issuer.
 func (w *World) Audit() error {
-	return errors.Join(w.auditMoney(), w.auditTrade())
+	return errors.Join(w.auditMoney(), w.auditHeld(), w.auditTrade())
+}
+
+// auditHeld verifies that what is held of every account is what holds, vouchers and pools have set aside of it.
+func (w *World) auditHeld() error {
+	j, held := w.Journal(), map[[2]ledger.PartyID]ledger.Fen{}
+	for key := range w.State {
+		switch k := []byte(key); ledger.TableOf(k) {
+		case ledger.TableAccount:
+			a, _ := vm.Load[ledger.Account](j, k)
+			held[[2]ledger.PartyID{a.Bank, a.Holder}] += a.Held
+		case ledger.TableHold:
+			h, _ := vm.Load[ledger.Hold](j, k)
+			held[[2]ledger.PartyID{h.Bank, h.Owner}] -= h.Amount
+		case ledger.TableVoucher:
+			v, _ := vm.Load[ledger.Voucher](j, k)
+			held[[2]ledger.PartyID{v.Bank, v.Issuer}] -= v.Funded
+		case ledger.TableDayPool:
+			p, _ := vm.Load[ledger.DayPool](j, k)
+			issuer, bank := ledger.PartyID(k[2:2+k[1]]), ledger.PartyID(k[3+k[1]:3+k[1]+k[2+k[1]]])
+			held[[2]ledger.PartyID{bank, issuer}] -= p.Funds
+		default:
+		}
+	}
+	for at, left := range held {
+		if left != 0 {
+			return fmt.Errorf("audit: %d fen held of %s with %s belong to nothing", int64(left), w.names[string(at[1])], w.names[string(at[0])])
+		}
+	}
+	return nil
 }
 
 func (w *World) auditTrade() error {

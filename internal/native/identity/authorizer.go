@@ -223,7 +223,10 @@ func (c counts) String() string {
 	if len(words) == 0 {
 		return "none of them"
 	}
-	return strings.Join(words, " and ")
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return words[0]
 }
 
 func places(p ledger.Policy) counts {
