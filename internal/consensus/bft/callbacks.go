@@ -1,0 +1,352 @@
+package bft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
+
+	"aval/ledger"
+	"aval/suite"
+)
+
+// This file is what the kernel calls: its Comm, Assembler, Verifier, Signer, Application and Synchronizer.
+
+var errDead = errors.New("bft: this run of the kernel has ended")
+
+// Nodes implements Comm.
+func (in *instance) Nodes() []uint64 {
+	out := make([]uint64, len(in.judge.set))
+	for i := range out {
+		out[i] = nodeID(uint16(i))
+	}
+	return out
+}
+
+// SendTransaction implements Comm: it forwards a request to the leader.
+func (in *instance) SendTransaction(target uint64, request []byte) {
+	if !in.dead.Load() && target != nodeID(in.self) {
+		in.cfg.Links.SendRequest(uint16(target-1), request)
+	}
+}
+
+// SendConsensus implements Comm. It does not block.
+func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
+	if s := m.GetStateTransferResponse(); s != nil && target == nodeID(in.self) {
+		in.view.Store(s.GetViewNum())
+		return
+	}
+	if vc := m.GetViewChange(); vc != nil && !in.leave(vc.GetNextView()) {
+		return
+	}
+	if in.dead.Load() || target == nodeID(in.self) {
+		return
+	}
+	b, err := in.encode(m)
+	if err != nil {
+		in.end("encode a message: "+err.Error(), false)
+		return
+	}
+	in.cfg.Links.Send(uint16(target-1), b)
+}
+
+// leave notes that the kernel asks for a view. It returns false if the kernel must not go there: a view change made it
+// vote for a proposal that is still undecided, and it has no memory of it; the next statement it makes would deny the
+// vote. A new run restores it from the log.
+func (in *instance) leave(next uint64) bool {
+	in.mu.Lock()
+	taken := in.taken
+	in.mu.Unlock()
+	if taken.height > in.cfg.Ledger.Head().Header.Height && next > taken.view {
+		in.end(fmt.Sprintf("view %d did not decide height %d, which it took up", taken.view, taken.height), true)
+		return false
+	}
+	in.leaving.Store(max(next, in.leaving.Load()))
+	return true
+}
+
+func (in *instance) encode(m *smartbftprotos.Message) ([]byte, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.sent.message == m {
+		return in.sent.bytes, nil
+	}
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	kind := kindKernel
+	if nv := m.GetNewView(); nv != nil {
+		kind, body = kindPacked, packNewView(body, nv)
+	}
+	b := encodeEnvelope(in.judge.epoch, kind, body)
+	in.sent.message, in.sent.bytes = m, b
+	return b, nil
+}
+
+// requestsMax is how many requests are offered for one block.
+const requestsMax = ledger.BlockBatchesMax + ledger.BlockTicksMax
+
+// AssembleProposal implements Assembler. The kernel offers one request, which wakes it; the block takes whatever else
+// is pending. A zero proposal makes the kernel give up the lead.
+func (in *instance) AssembleProposal(metadata []byte, _ [][]byte) types.Proposal {
+	if in.dead.Load() {
+		return types.Proposal{}
+	}
+	requests, _ := in.kernel.Pool.NextRequests(requestsMax, RequestBytesMax, false)
+	b, err := in.cfg.Ledger.Assemble(in.ctx, metadata, in.judge.epoch, requests)
+	if err != nil {
+		in.end("assemble a block: "+err.Error(), true)
+		return types.Proposal{}
+	}
+	in.dropUnfit(requests, b)
+	return proposalOf(b)
+}
+
+// dropUnfit removes from the pool the requests that were offered for a block and can be in none. The first of them
+// always has room, so if it was left out it is one.
+func (in *instance) dropUnfit(offered [][]byte, b *ledger.Block) {
+	included, err := in.cfg.Ledger.Requests(b.Payload)
+	if err != nil {
+		in.end("the requests of an assembled block: "+err.Error(), false)
+		return
+	}
+	unfit := map[*byte]bool{}
+	for i, r := range offered {
+		id, err := in.cfg.Ledger.RequestID(r)
+		if err == nil && slices.Contains(included, id) {
+			continue
+		}
+		if err != nil || i == 0 || in.cfg.Ledger.Ordered(id) {
+			unfit[&r[0]] = true
+		}
+	}
+	if len(unfit) == 0 {
+		return
+	}
+	in.log.Debug("requests that cannot be ordered", slog.Int("count", len(unfit)))
+	in.kernel.Pool.Prune(func(r []byte) error {
+		if unfit[&r[0]] {
+			return errUnfit
+		}
+		return nil
+	})
+}
+
+var errUnfit = errors.New("bft: the request cannot be ordered any more")
+
+// VerifyProposal implements Verifier. Whether the wall time is fresh was judged when the proposal arrived.
+func (in *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error) {
+	if in.dead.Load() {
+		return nil, errDead
+	}
+	b, _, err := in.judge.bind(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.validate(b); err != nil {
+		return nil, err
+	}
+	return in.RequestsFromProposal(p), nil
+}
+
+// validate has the ledger judge a block, once.
+func (in *instance) validate(b *ledger.Block) error {
+	hash := b.Header.Hash(in.cfg.Suite)
+	in.mu.Lock()
+	done := slices.Contains(in.validated, hash)
+	in.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := in.cfg.Ledger.Validate(in.ctx, b); err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.validated) == validatedMax {
+		in.validated = slices.Delete(in.validated, 0, 1)
+	}
+	in.validated = append(in.validated, hash)
+	return nil
+}
+
+// RequestsFromProposal implements Verifier.
+func (in *instance) RequestsFromProposal(p types.Proposal) []types.RequestInfo {
+	ids, err := in.cfg.Ledger.Requests(p.Payload)
+	if err != nil {
+		return nil // only a payload that is not valid, which is judged elsewhere
+	}
+	out := make([]types.RequestInfo, len(ids))
+	for i, id := range ids {
+		out[i] = in.info(id)
+	}
+	return out
+}
+
+// VerifyRequest implements Verifier.
+func (in *instance) VerifyRequest(request []byte) (types.RequestInfo, error) {
+	id, err := in.cfg.Ledger.RequestID(request)
+	if err != nil {
+		return types.RequestInfo{}, err
+	}
+	return in.info(id), nil
+}
+
+// VerifyConsenterSig implements Verifier.
+func (in *instance) VerifyConsenterSig(sig types.Signature, p types.Proposal) ([]byte, error) {
+	return nil, in.judge.vote(sig, p)
+}
+
+// VerifySignature implements Verifier: it checks a view-change statement.
+func (in *instance) VerifySignature(sig types.Signature) error {
+	return in.judge.statementOf(sig.ID, sig.Msg, sig.Value)
+}
+
+// VerificationSequence implements Verifier: it is the epoch. The kernel asks first between its two readings of the
+// log, which is where the second reading is laid before it.
+func (in *instance) VerificationSequence() uint64 {
+	if !in.started.Swap(true) {
+		copy(in.kernel.WALInitialContent, in.restore.second)
+	}
+	return in.judge.epoch
+}
+
+// AuxiliaryData implements Verifier; only a rotating leader needs any.
+func (in *instance) AuxiliaryData([]byte) []byte { return nil }
+
+// Sign implements Signer: it signs a view-change statement.
+func (in *instance) Sign(data []byte) []byte {
+	if in.dead.Load() {
+		return nil
+	}
+	sig, err := in.cfg.Signer.Sign(domainStatement, in.judge.statementBytes(data))
+	if err != nil {
+		in.end("sign a view-change statement: "+err.Error(), false)
+		return nil
+	}
+	return sig
+}
+
+// SignProposal implements Signer: it makes this validator's vote. Where it must not vote it returns an empty
+// signature, which nobody counts. auxiliary is nil when a view change took the proposal up.
+func (in *instance) SignProposal(p types.Proposal, auxiliary []byte) *types.Signature {
+	if auxiliary == nil {
+		if err := in.takeUp(p); err != nil {
+			in.log.Error("cannot take up a proposal", slog.Any("error", err))
+			return &types.Signature{ID: nodeID(in.self)}
+		}
+	}
+	sig, err := in.vote(p)
+	if err != nil {
+		in.log.Error("no vote", slog.Any("error", err))
+		return &types.Signature{ID: nodeID(in.self)}
+	}
+	return sig
+}
+
+// takeUp records a proposal that a view change took up, before it is voted for. At least one honest validator had
+// found it valid, so this one will too.
+func (in *instance) takeUp(p types.Proposal) error {
+	if in.dead.Load() {
+		return errDead
+	}
+	b, _, err := in.judge.bind(p)
+	if err != nil {
+		return err
+	}
+	if err := in.validate(b); err != nil {
+		return err
+	}
+	if err := in.journal.takeUp(p); err != nil {
+		in.end("write the log: "+err.Error(), false)
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.taken.height, in.taken.view = b.Header.Height, in.leaving.Load()
+	return nil
+}
+
+// vote signs the header of a proposal, once the guard has recorded it.
+func (in *instance) vote(p types.Proposal) (*types.Signature, error) {
+	if in.dead.Load() {
+		return nil, errDead
+	}
+	b, view, err := in.judge.bind(p)
+	if err != nil {
+		return nil, err
+	}
+	if next := in.cfg.Ledger.Head().Header.Height + 1; b.Header.Height != next {
+		return nil, fmt.Errorf("bft: a vote for height %d, the next is %d", b.Header.Height, next)
+	}
+	if err := in.guard.permit(in.judge.epoch, b.Header.Height, view, b.Header.Hash(in.cfg.Suite)); err != nil {
+		return nil, err
+	}
+	sig, err := in.cfg.Signer.Sign(ledger.DomainVote, b.Header.VoteBytes(in.cfg.Suite))
+	if err != nil {
+		return nil, fmt.Errorf("bft: sign a vote: %w", err)
+	}
+	return &types.Signature{ID: nodeID(in.self), Value: suite.Signature(sig)}, nil
+}
+
+// Deliver implements Application: it commits a decided block.
+func (in *instance) Deliver(p types.Proposal, sigs []types.Signature) types.Reconfig {
+	if in.dead.Load() {
+		return types.Reconfig{}
+	}
+	if err := in.commit(p, sigs); err != nil {
+		in.log.Error("a decided block is not committed", slog.Any("error", err))
+		in.end("commit: "+err.Error(), true)
+	}
+	return types.Reconfig{}
+}
+
+func (in *instance) commit(p types.Proposal, sigs []types.Signature) error {
+	b, _, err := in.judge.bind(p)
+	if err != nil {
+		return err
+	}
+	cert, err := in.judge.certificate(sigs)
+	if err != nil {
+		return fmt.Errorf("block %d: %w", b.Header.Height, err)
+	}
+	block := *b
+	block.Certificate = cert
+	if err := in.cfg.Ledger.Commit(&block); err != nil {
+		return err
+	}
+	in.forgetOrdered(&block)
+	in.checkEpoch()
+	return nil
+}
+
+// checkEpoch ends the run when the block after the head belongs to another epoch.
+func (in *instance) checkEpoch() {
+	if epoch, _ := in.cfg.Ledger.Epoch(); epoch != in.judge.epoch {
+		in.end(fmt.Sprintf("epoch %d begins", epoch), false)
+	}
+}
+
+// Sync implements Synchronizer.
+func (in *instance) Sync() types.SyncResponse {
+	before := in.cfg.Ledger.Head().Header.Height
+	if !in.dead.Load() {
+		syncBlocks(in.ctx, in.cfg, in.log)
+	}
+	head := in.cfg.Ledger.Head()
+	for h := before + 1; h <= head.Header.Height; h++ {
+		b, err := in.cfg.Ledger.Block(h)
+		if err != nil {
+			in.log.Error("a fetched block", slog.Any("error", err), slog.Uint64("height", uint64(h)))
+			continue
+		}
+		in.forgetOrdered(b)
+	}
+	in.checkEpoch()
+	return types.SyncResponse{Latest: decisionOf(head)}
+}

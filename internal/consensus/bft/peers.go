@@ -1,0 +1,176 @@
+package bft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+
+	"aval/ledger"
+)
+
+// peers is what the others were last heard to say. Its methods are safe for concurrent use.
+type peers struct {
+	mu   sync.Mutex
+	self uint16
+	set  ledger.ValidatorSet
+	// known holds one entry for each validator, by index; our own stays empty.
+	known []peer
+}
+
+type peer struct {
+	heard time.Time
+	epoch uint64
+	head  ledger.Height
+	view  uint64
+}
+
+func newPeers(self uint16, set ledger.ValidatorSet) *peers {
+	return &peers{self: self, set: set, known: make([]peer, len(set))}
+}
+
+// hear notes a message; p is nil unless it was a pulse.
+func (ps *peers) hear(from uint16, epoch uint64, p *pulse) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if int(from) >= len(ps.known) || from == ps.self {
+		return
+	}
+	k := &ps.known[from]
+	k.heard, k.epoch = time.Now(), epoch
+	if p != nil {
+		k.head, k.view = p.Head, p.View
+	}
+}
+
+// heard returns how many others were heard since a time, and the names of those who were not.
+func (ps *peers) heard(since time.Time) (n int, missing []string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for i := range ps.known {
+		switch {
+		case i == int(ps.self):
+		case ps.known[i].heard.Before(since):
+			missing = append(missing, ps.set[i].Name)
+		default:
+			n++
+		}
+	}
+	return n, missing
+}
+
+// vouched is the state that at least one honest validator has reached, as far as is known.
+type vouched struct {
+	epoch uint64
+	head  ledger.Height
+	view  uint64
+}
+
+// vouched returns, for each number, the highest that f+1 others reported at or above.
+func (ps *peers) vouched() vouched {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var epochs, heads, views []uint64
+	for i := range ps.known {
+		if i != int(ps.self) && !ps.known[i].heard.IsZero() {
+			epochs = append(epochs, ps.known[i].epoch)
+			heads = append(heads, uint64(ps.known[i].head))
+			views = append(views, ps.known[i].view)
+		}
+	}
+	f := ps.set.Faulty()
+	return vouched{epoch: nthHighest(epochs, f), head: ledger.Height(nthHighest(heads, f)), view: nthHighest(views, f)}
+}
+
+// nthHighest returns the value with n others at or above it, 0 if there are too few.
+func nthHighest(values []uint64, n int) uint64 {
+	if len(values) <= n {
+		return 0
+	}
+	slices.Sort(values)
+	return values[len(values)-1-n]
+}
+
+// quorumCause says why no quorum can be reached, or "" if enough others were heard since a time.
+func (ps *peers) quorumCause(since time.Time, window time.Duration) string {
+	n, missing := ps.heard(since)
+	if n+1 >= ps.set.Quorum() {
+		return ""
+	}
+	return fmt.Sprintf("quorum lost: heard from %d of %d others in the last %s: missing %s",
+		n, len(ps.set)-1, window, strings.Join(missing, ", "))
+}
+
+// Bounds of what waits from one peer. What does not fit is dropped, as if the link had lost it.
+const (
+	inboxCountMax = 2048
+	inboxBytesMax = 48 << 20
+)
+
+// inbox is a queue of messages from one peer, in order. The kernel takes messages one by one and may block; the link
+// must not.
+type inbox struct {
+	mu     sync.Mutex
+	queue  []parcel
+	bytes  int
+	closed bool
+	wake   chan struct{}
+}
+
+type parcel struct {
+	message *smartbftprotos.Message
+	bytes   int
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// put queues a message and reports whether there was room.
+func (b *inbox) put(p parcel) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || len(b.queue) >= inboxCountMax || b.bytes+p.bytes > inboxBytesMax {
+		return false
+	}
+	b.queue = append(b.queue, p)
+	b.bytes += p.bytes
+	b.poke()
+	return true
+}
+
+// take returns the next message, waiting for one; false means closed.
+func (b *inbox) take() (parcel, bool) {
+	for {
+		b.mu.Lock()
+		if b.closed {
+			b.mu.Unlock()
+			return parcel{}, false
+		}
+		if len(b.queue) > 0 {
+			p := b.queue[0]
+			b.queue[0] = parcel{}
+			b.queue = b.queue[1:]
+			b.bytes -= p.bytes
+			b.mu.Unlock()
+			return p, true
+		}
+		b.mu.Unlock()
+		<-b.wake
+	}
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.poke()
+}
+
+func (b *inbox) poke() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
