@@ -12,18 +12,27 @@ import (
 )
 
 // Authorizer judges the keys that signed against the records in a journal, at one ledger time. It reads the records anew
-// at each question, because operations change them.
+// at each question, because operations change them. It is not safe for concurrent use.
 type Authorizer struct {
 	journal *vm.Journal
 	now     ledger.Time
 	keys    []suite.PublicKey
+	memo    []memo // by index in keys
+}
+
+// memo is the member record of a key, decoded from value. Values are never changed in place, so as long as the journal
+// returns this very one, the record stands.
+type memo struct {
+	stateKey []byte
+	value    []byte
+	member   ledger.Member
 }
 
 var _ vm.Authorizer = (*Authorizer)(nil)
 
 // NewAuthorizer returns the authorizer for the keys that signed.
 func NewAuthorizer(j *vm.Journal, now ledger.Time, keys []suite.PublicKey) *Authorizer {
-	return &Authorizer{journal: j, now: now, keys: keys}
+	return &Authorizer{journal: j, now: now, keys: keys, memo: make([]memo, len(keys))}
 }
 
 // HasKey reports whether the holder of key has signed.
@@ -84,23 +93,40 @@ type signers struct {
 
 func (a *Authorizer) signers(party ledger.PartyID) signers {
 	s := signers{now: a.now}
-	for _, key := range a.keys {
-		m, ok := Member(a.journal, key)
+	for i := range a.keys {
+		m := a.member(i)
 		switch {
-		case !ok || m.Party != party:
+		case m == nil || m.Party != party:
 		case m.RevokedAt != 0:
 			if s.revoked == nil {
-				s.revoked = &m
+				s.revoked = m
 			}
-		case !inForce(&m, a.now):
+		case !inForce(m, a.now):
 			if s.expired == nil {
-				s.expired = &m
+				s.expired = m
 			}
 		default:
-			s.valid = append(s.valid, m)
+			s.valid = append(s.valid, *m)
 		}
 	}
 	return s
+}
+
+// member returns the record of the i-th key as it stands now, or nil if there is none.
+func (a *Authorizer) member(i int) *ledger.Member {
+	m := &a.memo[i]
+	if m.stateKey == nil {
+		m.stateKey = ledger.MemberKey(a.keys[i])
+	}
+	value := a.journal.Get(m.stateKey)
+	if len(value) == 0 {
+		return nil
+	}
+	if len(m.value) != len(value) || &m.value[0] != &value[0] {
+		m.member, _ = vm.Load[ledger.Member](a.journal, m.stateKey)
+		m.value = value
+	}
+	return &m.member
 }
 
 // reason returns why signatures that are there did not count, or that there is none, or nil.

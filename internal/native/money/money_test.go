@@ -1,0 +1,152 @@
+package money
+
+import (
+	"errors"
+	"testing"
+
+	"aval/codec"
+	"aval/internal/vm"
+	"aval/ledger"
+	"aval/suite"
+)
+
+func change[T any](key []byte, before, after *T) vm.Change {
+	c := vm.Change{Key: key}
+	if before != nil {
+		c.Old = codec.MustMarshal(before)
+	}
+	if after != nil {
+		c.New = codec.MustMarshal(after)
+	}
+	return c
+}
+
+// TestCheckConservation: what a bank owes moves exactly as its accounts do, bank by bank.
+func TestCheckConservation(t *testing.T) {
+	account := func(bank, holder ledger.PartyID, before, after ledger.Account) vm.Change {
+		before.Bank, before.Holder, after.Bank, after.Holder = bank, holder, bank, holder
+		return change(ledger.AccountKey(bank, holder), &before, &after)
+	}
+	supply := func(bank ledger.PartyID, before, after ledger.Supply) vm.Change {
+		before.Bank, after.Bank = bank, bank
+		return change(ledger.SupplyKey(bank), &before, &after)
+	}
+	type A = ledger.Account
+	type S = ledger.Supply
+	for _, test := range []struct {
+		name    string
+		changes []vm.Change
+		ok      bool
+	}{
+		{"nothing", nil, true},
+		{"moved", []vm.Change{account("a", "x", A{Balance: 5}, A{}), account("a", "y", A{}, A{Balance: 5})}, true},
+		{"held", []vm.Change{account("a", "x", A{Balance: 5}, A{Balance: 2, Held: 3})}, true},
+		{"minted", []vm.Change{account("a", "x", A{}, A{Balance: 5}), supply("a", S{}, S{Minted: 5})}, true},
+		{"opened", []vm.Change{change[A](ledger.AccountKey("a", "x"), nil, &A{Bank: "a", Holder: "x"})}, true},
+		{"across", []vm.Change{
+			account("a", "x", A{Balance: 5}, A{}), account("b", "y", A{}, A{Balance: 5}),
+			supply("a", S{Minted: 9}, S{Minted: 9, Burned: 5}), supply("b", S{}, S{Minted: 5}),
+		}, true},
+		{"from nowhere", []vm.Change{account("a", "x", A{}, A{Balance: 1})}, false},
+		{"held from nowhere", []vm.Change{account("a", "x", A{}, A{Held: 1})}, false},
+		{"lost", []vm.Change{account("a", "x", A{Balance: 5}, A{}), account("a", "y", A{}, A{Balance: 4})}, false},
+		{"closed with money", []vm.Change{change(ledger.AccountKey("a", "x"), &A{Bank: "a", Holder: "x", Balance: 1}, nil)}, false},
+		{"into another bank", []vm.Change{account("a", "x", A{Balance: 5}, A{}), account("b", "y", A{}, A{Balance: 5})}, false},
+		{"minted for nobody", []vm.Change{supply("a", S{}, S{Minted: 5})}, false},
+		{"burnt the wrong way", []vm.Change{account("a", "x", A{}, A{Balance: 5}), supply("a", S{}, S{Burned: 5})}, false},
+		{"no record", []vm.Change{{Key: ledger.AccountKey("a", "x"), New: []byte{0}}}, false},
+	} {
+		if err := CheckConservation(test.changes); (err == nil) != test.ok {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// TestMayEnd: who may end which hold, which way.
+func TestMayEnd(t *testing.T) {
+	own := ledger.Hold{Owner: "o", Beneficiary: "b", Reason: ledger.HoldByOwner}
+	watched := own
+	watched.Controller = "c"
+	frozen := ledger.Hold{Owner: "o", Beneficiary: "o", Controller: "c", Reason: ledger.HoldFrozen}
+	deposit := ledger.Hold{Owner: "o", Beneficiary: "o", Controller: "c", Reason: ledger.HoldPledged}
+	for _, test := range []struct {
+		name  string
+		hold  *ledger.Hold
+		party ledger.PartyID
+		pay   bool
+		want  bool
+	}{
+		{"the owner pays", &own, "o", true, true},
+		{"the owner takes back", &own, "o", false, false},
+		{"the beneficiary gives back", &own, "b", false, true},
+		{"the beneficiary takes", &own, "b", true, false},
+		{"a stranger", &own, "x", true, false},
+		{"nobody controls", &own, "", true, false},
+		{"the controller pays", &watched, "c", true, true},
+		{"the controller gives back", &watched, "c", false, true},
+		{"the owner pays under control", &watched, "o", true, true},
+		{"frozen: the court", &frozen, "c", true, true},
+		{"frozen: the owner pays itself", &frozen, "o", true, false},
+		{"frozen: the owner gives itself back", &frozen, "o", false, false},
+		{"deposited: the pledgee", &deposit, "c", false, true},
+		{"deposited: the owner", &deposit, "o", true, false},
+	} {
+		if got := mayEnd(test.hold, test.party, test.pay); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+type view map[string][]byte
+
+func (v view) Get(key []byte) ([]byte, bool, error) {
+	b, ok := v[string(key)]
+	return b, ok, nil
+}
+
+// TestHeldMoneyPays: what natives set aside, give back and pay out of it.
+func TestHeldMoneyPays(t *testing.T) {
+	c := &vm.Context{Journal: vm.NewJournal(view{})}
+	for _, p := range []ledger.Party{{ID: "bank", Roles: ledger.RoleBank}, {ID: "o", Bank: "bank"}, {ID: "b", Bank: "bank"}, {ID: "n"}} {
+		vm.Store(c.Journal, ledger.PartyKey(p.ID), &p)
+	}
+	store(c.Journal, &ledger.Account{Bank: "bank", Holder: "o"})
+	store(c.Journal, &ledger.Account{Bank: "bank", Holder: "b"})
+	step := func(what string, err error, want ledger.Code) {
+		t.Helper()
+		code := ledger.CodeOK
+		if f := new(ledger.Failure); errors.As(err, &f) {
+			code = f.Code
+		}
+		if code != want {
+			t.Fatalf("%s: %v, want %s", what, err, want)
+		}
+	}
+	step("mint", Pay(c, "bank", "bank", "o", "bank", 100, ""), ledger.CodeOK)
+	step("hold", HoldFunds(c, "bank", "o", 60), ledger.CodeOK)
+	step("hold too much", HoldFunds(c, "bank", "o", 41), ledger.CodeInsufficientFunds)
+	step("hold nothing", HoldFunds(c, "bank", "o", 0), ledger.CodeArgument)
+	step("pay held", PayHeld(c, "o", "bank", "b", "bank", 25, ""), ledger.CodeOK)
+	step("pay more than is held", PayHeld(c, "o", "bank", "b", "bank", 36, ""), ledger.CodeInsufficientFunds)
+	step("a bank pays held", PayHeld(c, "bank", "bank", "b", "bank", 1, ""), ledger.CodeAccountUnknown)
+	step("give back", ReleaseFunds(c, "bank", "o", 10), ledger.CodeOK)
+	step("give back more", ReleaseFunds(c, "bank", "o", 26), ledger.CodeInsufficientFunds)
+	step("record", CreateHoldOfHeld(c, ledger.Hold{ID: suite.Hash{1}, Bank: "bank", Owner: "o", Amount: 25}), ledger.CodeOK)
+	step("record more", CreateHoldOfHeld(c, ledger.Hold{ID: suite.Hash{2}, Bank: "bank", Owner: "o", Amount: 26}), ledger.CodeInsufficientFunds)
+	step("pay the bank", PayHeld(c, "o", "bank", "bank", "bank", 5, ""), ledger.CodeOK)
+	a, _ := Account(c.Journal, "bank", "o")
+	if want := (ledger.Account{Bank: "bank", Holder: "o", Balance: 50, Held: 20}); a != want {
+		t.Fatalf("%+v, want %+v", a, want)
+	}
+	for party, want := range map[ledger.PartyID]ledger.PartyID{"o": "bank", "bank": "bank", "n": "", "unknown": ""} {
+		if got := BankFor(c.Journal, party, "bank"); got != want {
+			t.Errorf("BankFor(%s) = %q, want %q", party, got, want)
+		}
+	}
+	if got := BankFor(c.Journal, "bank", "other"); got != "bank" {
+		t.Errorf("a bank is paid by another bank in %q", got)
+	}
+	if err := CheckConservation(c.Changes()); err != nil {
+		t.Fatal(err)
+	}
+}
