@@ -60,7 +60,7 @@ func (n *Node) openEngine() (err error) {
 	switch {
 	case n.index < 0:
 	case len(n.cfg.Genesis.Validators) == 1:
-		n.engine, err = solo.New(solo.Config{Suite: n.cfg.Suite, Network: n.chain.Network(), Signer: n.cfg.Self, Ledger: n.chain, Logger: n.log})
+		n.engine, err = solo.New(solo.Config{Suite: n.cfg.Suite, Signer: n.cfg.Self, Ledger: n.chain, Logger: n.log})
 	default:
 		n.engine, err = bft.New(bft.Config{Suite: n.cfg.Suite, Network: n.chain.Network(), Signer: n.cfg.Self, Ledger: n.chain,
 			Links: links{n}, Syncer: n.catchup, Dir: n.cfg.path("engine"), Logger: n.log})
