@@ -49,7 +49,7 @@ func newWorld(t testing.TB, name string, clock ledger.ClockMode) *world {
 		t.Fatal(err)
 	}
 	w.genesis = ledger.Genesis{Version: 1, Name: "proof", Suite: s.ID(), Clock: clock, Wall: 1000, Start: 1000,
-		Authority: ledger.GenesisParty{ID: id, Name: "A", Members: []ledger.GenesisMember{{Key: key(90), Caps: ledger.CapAdmin}}},
+		Authority: ledger.GenesisParty{ID: id, Name: "A", Members: []ledger.GenesisMember{{Key: key(90), Caps: ledger.CapAdmin, Person: suite.Hash{1}}}},
 		Issuers:   []ledger.IdentityIssuer{}, Validators: w.epochs[0], Observers: []ledger.Validator{}, Params: ledger.DefaultParams(4)}
 	if clock == ledger.ClockLab {
 		w.genesis.ClockKey = key(91)
