@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -46,6 +47,7 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 	if in.dead.Load() || target == nodeID(in.self) {
 		return
 	}
+	in.out.note(m, time.Now())
 	b, err := in.encode(m)
 	if err != nil {
 		in.end("encode a message: "+err.Error(), false)
@@ -224,6 +226,7 @@ func (in *instance) Sign(data []byte) []byte {
 	if in.dead.Load() {
 		return nil
 	}
+	in.stated.Store(max(firstNumber(data), in.stated.Load()))
 	sig, err := in.cfg.Signer.Sign(domainStatement, in.judge.statementBytes(data))
 	if err != nil {
 		in.end("sign a view-change statement: "+err.Error(), false)

@@ -221,16 +221,53 @@ func (e *Engine) receive(s *state, from uint16, message []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.judge.filter(from, m, e.cfg.Ledger.Head().Header.Height, e.cfg.Ledger.Now()); err != nil {
+	if err := s.judge.filter(from, m, e.headHeight()); err != nil {
+		return err
+	}
+	if err := s.inst.fresh(m, e.cfg.Ledger.Now()); err != nil {
 		return err
 	}
 	if s.inst.late(from, m) {
 		return nil
 	}
+	s.inst.out.heard(from, m)
+	s.inst.help(from, m)
 	if !s.inst.inboxes[from].put(parcel{message: m, bytes: len(message)}) {
 		return errors.New("its queue is full")
 	}
 	return nil
+}
+
+// fresh refuses a proposal whose wall time is too far from this node's clock, when it first comes.
+func (in *instance) fresh(m *smartbftprotos.Message, now ledger.Time) error {
+	pp := m.GetPrePrepare()
+	if pp == nil {
+		return nil
+	}
+	b, err := blockOf(fromProto(pp.GetProposal()))
+	if err != nil {
+		return err
+	}
+	drift := b.Header.Wall - now
+	if !in.out.inTime(b.Header.Hash(in.cfg.Suite), drift <= ledger.WallDriftMax && drift >= -ledger.WallDriftMax) {
+		return fmt.Errorf("%w: it is %s, here it is %s", errStale, b.Header.Wall, now)
+	}
+	return nil
+}
+
+// help sends the start of a view again to a validator that still states its case for it.
+func (in *instance) help(from uint16, m *smartbftprotos.Message) {
+	vd := m.GetViewData()
+	if vd == nil {
+		return
+	}
+	start := in.out.restart(nextViewOf(vd))
+	if start == nil {
+		return
+	}
+	if b, err := in.encode(start); err == nil {
+		in.cfg.Links.Send(from, b)
+	}
 }
 
 // late reports whether a message is of a view that this validator has left for good, from the leader of the view it is

@@ -19,15 +19,15 @@ const digestHexBytes = 64
 var errStale = errors.New("the proposal's wall time is not within the allowed drift of this node's clock")
 
 // filter checks a decoded message from validator from (an index) before the kernel sees it: form, who may send what,
-// signatures that the kernel would trust unseen. head is this node's newest height, now its wall clock.
+// signatures that the kernel would trust unseen. head is this node's newest height.
 //
 // Without it a peer could take the kernel down or mislead it: nil proposals and signatures are dereferenced; a start
 // of a view may name one signer several times, and the repeats are counted without being verified; statements of a
 // view change are not verified when the receiver is ahead of them, or at genesis.
-func (j *judge) filter(from uint16, m *smartbftprotos.Message, head ledger.Height, now ledger.Time) error {
+func (j *judge) filter(from uint16, m *smartbftprotos.Message, head ledger.Height) error {
 	switch c := m.GetContent().(type) {
 	case *smartbftprotos.Message_PrePrepare:
-		return j.filterPrePrepare(from, c.PrePrepare, now)
+		return j.filterPrePrepare(from, c.PrePrepare)
 	case *smartbftprotos.Message_Prepare:
 		return checkVoteForm(c.Prepare.GetView(), c.Prepare.GetSeq(), c.Prepare.GetDigest())
 	case *smartbftprotos.Message_Commit:
@@ -78,7 +78,7 @@ func checkVoteForm(view, height uint64, digest string) error {
 // leaderOf returns the validator that leads a view.
 func (j *judge) leaderOf(view uint64) uint16 { return uint16(view % uint64(len(j.set))) }
 
-func (j *judge) filterPrePrepare(from uint16, pp *smartbftprotos.PrePrepare, now ledger.Time) error {
+func (j *judge) filterPrePrepare(from uint16, pp *smartbftprotos.PrePrepare) error {
 	if pp.GetProposal() == nil || len(pp.GetPrevCommitSignatures()) != 0 || from != j.leaderOf(pp.GetView()) {
 		return fmt.Errorf("%w: a pre-prepare without a proposal, with earlier votes, or not of the leader", errForm)
 	}
@@ -88,9 +88,6 @@ func (j *judge) filterPrePrepare(from uint16, pp *smartbftprotos.PrePrepare, now
 	}
 	if pp.GetSeq() != uint64(block.Header.Height) || md.ViewId != pp.GetView() || block.Header.Epoch != j.epoch {
 		return fmt.Errorf("%w: a pre-prepare for another proposal than it carries", errForm)
-	}
-	if drift := block.Header.Wall - now; drift > ledger.WallDriftMax || drift < -ledger.WallDriftMax {
-		return fmt.Errorf("%w: it is %s, here it is %s", errStale, block.Header.Wall, now)
 	}
 	return checkNumbers(pp.GetView(), pp.GetSeq())
 }

@@ -51,7 +51,10 @@ type instance struct {
 
 	// view is the kernel's view as last asked; leaving the newest view that this validator asked to enter.
 	view, leaving atomic.Uint64
-	// started counts the kernel's first question for the verification sequence (see VerificationSequence).
+	// stated is the newest view that the kernel made a statement for: only then does it take the others' statements.
+	stated atomic.Uint64
+	out    outbound
+	// started is set by the kernel's first question for the verification sequence (see VerificationSequence).
 	started atomic.Bool
 
 	mu sync.Mutex
@@ -79,6 +82,7 @@ func newInstance(cfg *Config, j *judge, g *guard, self uint16, jr *journal, st *
 		asked: map[*byte]types.RequestInfo{},
 		log:   cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
+	in.out.answered = make([]placed, len(j.set))
 	head := cfg.Ledger.Head()
 	restore, err := st.plan(head, in.vote)
 	if err != nil {
@@ -144,6 +148,10 @@ func (in *instance) pump(from uint16, box *inbox) {
 		p, ok := box.take()
 		if !ok {
 			return
+		}
+		in.settle(p.message)
+		if nv := p.message.GetNewView(); nv != nil && !in.out.beginOnce(nextViewOf(nv.GetSignedViewData()[0])) {
+			continue
 		}
 		in.kernel.HandleMessage(nodeID(from), p.message)
 	}

@@ -61,6 +61,7 @@ func (w *watcher) look(now time.Time) {
 		w.nextPulse = now.Add(w.e.cfg.Timing.Pulse)
 		w.e.pulse(&w.s, w.in.view.Load())
 	}
+	w.in.resend(now)
 	w.lookBehind(now)
 	w.lookSlow(now)
 }

@@ -1,0 +1,260 @@
+package bft
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"aval/ledger"
+	"aval/suite"
+)
+
+// The kernel sends most messages once and drops those that come before it is ready for them: a proposal for a view that
+// it is about to enter, a statement for a view change that it is about to join. With one validator lost, every other is
+// needed for a quorum, and one such message costs a view change or its timeout. So a message that comes early waits
+// here, and what may have been lost is sent again.
+
+// Bounds of waiting and sending again. A height is sent again after resendFirst, then after twice as long each time.
+const (
+	earlyMax    = 500 * time.Millisecond
+	earlyPoll   = 5 * time.Millisecond
+	resendFirst = 200 * time.Millisecond
+	resendMax   = 2 * time.Second
+)
+
+// placed is a view and a height.
+type placed struct {
+	view   uint64
+	height ledger.Height
+}
+
+// outbound remembers what this validator sent for the height in work, and to which view it is changing. Its methods are
+// safe for concurrent use.
+type outbound struct {
+	mu sync.Mutex
+	// at is the place that the messages are for.
+	at                          placed
+	prePrepare, prepare, commit *smartbftprotos.Message
+	// statement is the last view-change statement, start the last start of a view, with the views they are for.
+	statement, start         *smartbftprotos.Message
+	statementView, startView uint64
+	next                     time.Time
+	pause                    time.Duration
+	// answered holds, by validator, the place it last prepared in.
+	answered []placed
+	// judged holds the newest proposals and whether they came in time. It is judged once: one that comes again may have
+	// grown too old, or, if the leader's clock is ahead, have become acceptable.
+	judged []judgedTime
+	// begun is the highest view whose start was handed to the kernel. Given a start twice, it would begin the view anew.
+	begun uint64
+}
+
+// note remembers a message that is being sent.
+func (o *outbound) note(m *smartbftprotos.Message, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch c := m.GetContent().(type) {
+	case *smartbftprotos.Message_PrePrepare:
+		o.move(placed{c.PrePrepare.GetView(), ledger.Height(c.PrePrepare.GetSeq())}, now)
+		o.prePrepare = m
+	case *smartbftprotos.Message_Prepare:
+		if !c.Prepare.GetAssist() {
+			o.move(placed{c.Prepare.GetView(), ledger.Height(c.Prepare.GetSeq())}, now)
+			o.prepare = m
+		}
+	case *smartbftprotos.Message_Commit:
+		if !c.Commit.GetAssist() {
+			o.move(placed{c.Commit.GetView(), ledger.Height(c.Commit.GetSeq())}, now)
+			o.commit = m
+		}
+	case *smartbftprotos.Message_ViewData:
+		o.statement, o.statementView = m, nextViewOf(c.ViewData)
+		o.next, o.pause = now.Add(resendFirst), resendFirst
+	case *smartbftprotos.Message_NewView:
+		o.start, o.startView = m, nextViewOf(c.NewView.GetSignedViewData()[0])
+	}
+}
+
+func (o *outbound) move(to placed, now time.Time) {
+	if o.at == to {
+		return
+	}
+	o.at, o.prePrepare, o.prepare, o.commit = to, nil, nil, nil
+	o.next, o.pause = now.Add(resendFirst), resendFirst
+}
+
+// heard remembers that a validator has prepared in a place.
+func (o *outbound) heard(from uint16, m *smartbftprotos.Message) {
+	var at placed
+	switch {
+	case m.GetPrepare() != nil:
+		at = placed{m.GetPrepare().GetView(), ledger.Height(m.GetPrepare().GetSeq())}
+	case m.GetCommit() != nil:
+		at = placed{m.GetCommit().GetView(), ledger.Height(m.GetCommit().GetSeq())}
+	default:
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answered[from] = at
+}
+
+type judgedTime struct {
+	header suite.Hash
+	fresh  bool
+}
+
+const judgedMax = 64
+
+// inTime reports whether a proposal was in time when it first came, which is now if it is not known.
+func (o *outbound) inTime(header suite.Hash, now bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, j := range o.judged {
+		if j.header == header {
+			return j.fresh
+		}
+	}
+	if len(o.judged) == judgedMax {
+		o.judged = slices.Delete(o.judged, 0, 1)
+	}
+	o.judged = append(o.judged, judgedTime{header, now})
+	return now
+}
+
+// beginOnce reports whether the start of a view may be handed to the kernel.
+func (o *outbound) beginOnce(view uint64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if view <= o.begun {
+		return false
+	}
+	o.begun = view
+	return true
+}
+
+// repeat is a message to send again: to one validator, or to all.
+type repeat struct {
+	message *smartbftprotos.Message
+	to      []uint16
+}
+
+// due returns what to send again now: for the height after head if nobody decided it yet, and our statement of a view
+// change that has not ended. others are all other validators.
+func (o *outbound) due(now time.Time, head ledger.Height, view uint64, changing bool, leader uint16, others []uint16) []repeat {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now.Before(o.next) || o.pause == 0 {
+		return nil
+	}
+	o.pause = min(2*o.pause, resendMax)
+	o.next = now.Add(o.pause)
+	var out []repeat
+	if o.at.height == head+1 {
+		if o.at.view == view && !changing {
+			silent := slices.DeleteFunc(slices.Clone(others), func(i uint16) bool { return o.answered[i] == o.at })
+			out = append(out, repeat{o.prePrepare, silent}, repeat{o.prepare, others})
+		}
+		out = append(out, repeat{o.commit, others})
+	}
+	if changing && o.statement != nil && o.statementView > view {
+		out = append(out, repeat{o.statement, []uint16{leader}})
+	}
+	return slices.DeleteFunc(out, func(r repeat) bool { return r.message == nil || len(r.to) == 0 })
+}
+
+// restart returns the start of a view for a validator that still waits for it, or nil.
+func (o *outbound) restart(view uint64) *smartbftprotos.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.startView == view {
+		return o.start
+	}
+	return nil
+}
+
+// nextViewOf returns the view that a view-change statement is for: the first field of its data.
+func nextViewOf(s *smartbftprotos.SignedViewData) uint64 { return firstNumber(s.GetRawViewData()) }
+
+func firstNumber(b []byte) uint64 {
+	number, typ, n := protowire.ConsumeTag(b)
+	if n < 0 || number != 1 || typ != protowire.VarintType {
+		return 0
+	}
+	v, n := protowire.ConsumeVarint(b[n:])
+	if n < 0 {
+		return 0
+	}
+	return v
+}
+
+// resend sends again what is due.
+func (in *instance) resend(now time.Time) {
+	view := in.view.Load()
+	others := make([]uint16, 0, len(in.judge.set))
+	for i := range uint16(len(in.judge.set)) {
+		if i != in.self {
+			others = append(others, i)
+		}
+	}
+	head := in.cfg.Ledger.Head().Header.Height
+	for _, r := range in.out.due(now, head, view, in.changing(), in.judge.leaderOf(in.leaving.Load()), others) {
+		b, err := in.encode(r.message)
+		if err != nil {
+			in.end("encode a message: "+err.Error(), false)
+			return
+		}
+		for _, to := range r.to {
+			if to != in.self && !in.dead.Load() {
+				in.cfg.Links.Send(to, b)
+			}
+		}
+	}
+}
+
+// early reports whether the kernel is not ready for a message, but soon will be.
+func (in *instance) early(m *smartbftprotos.Message) bool {
+	var view uint64
+	switch c := m.GetContent().(type) {
+	case *smartbftprotos.Message_ViewData:
+		return nextViewOf(c.ViewData) > in.stated.Load()
+	case *smartbftprotos.Message_NewView:
+		return nextViewOf(c.NewView.GetSignedViewData()[0]) > in.stated.Load()
+	case *smartbftprotos.Message_PrePrepare:
+		view = c.PrePrepare.GetView()
+	case *smartbftprotos.Message_Prepare:
+		view = c.Prepare.GetView()
+	case *smartbftprotos.Message_Commit:
+		view = c.Commit.GetView()
+	default:
+		return false
+	}
+	if view <= in.view.Load() || view > in.leaving.Load() {
+		return false
+	}
+	in.askView()
+	return view > in.view.Load()
+}
+
+// settle waits while a message is early.
+func (in *instance) settle(m *smartbftprotos.Message) {
+	if !in.early(m) {
+		return
+	}
+	poll := time.NewTicker(earlyPoll)
+	defer poll.Stop()
+	limit := time.NewTimer(earlyMax)
+	defer limit.Stop()
+	for in.early(m) {
+		select {
+		case <-poll.C:
+		case <-limit.C:
+			return
+		case <-in.ctx.Done():
+			return
+		}
+	}
+}
