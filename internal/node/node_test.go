@@ -45,9 +45,14 @@ func TestFourCommitThroughAnyNode(t *testing.T) {
 	}
 }
 
-// sameChain fails unless all running nodes hold the same blocks and receipts up to height.
+// sameChain waits until all running nodes hold height and fails unless their blocks are the same up to it.
 func (c *cluster) sameChain(height ledger.Height) {
 	c.t.Helper()
+	for i, n := range c.nodes {
+		if n != nil {
+			c.await(i, height)
+		}
+	}
 	for h := ledger.Height(1); h <= height; h++ {
 		var first *ledger.Header
 		for i, n := range c.nodes {
