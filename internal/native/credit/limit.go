@@ -67,8 +67,8 @@ func Use(c *vm.Context, grantor, core ledger.PartyID, p ledger.LimitPurpose, amo
 		return 0, ledger.Failf(ledger.CodeOverflow, "the limit's use and %s together exceed %s", amount, ledger.AmountMax)
 	}
 	if sum > limit.Amount {
-		return 0, ledger.Failf(ledger.CodeCreditLimit, "limit of %s for %s by %s: %s, used %s, asked %s, short by %s",
-			purpose(p), core, grantor, limit.Amount, limit.Used, amount, sum-limit.Amount)
+		return 0, ledger.Failf(ledger.CodeCreditLimit, "the limit of %s for %s by %s is %s, used %s, asked %s, short by %s",
+			grantor, purpose(p), core, limit.Amount, limit.Used, amount, sum-limit.Amount)
 	}
 	limit.Used = sum
 	vm.Store(c.Journal, key, &limit)

@@ -33,7 +33,7 @@ func LotFreeze(c *vm.Context, op *ledger.LotFreeze) error {
 			continue
 		}
 		if len(l.Freezes) >= ledger.FreezesMax {
-			return ledger.Failf(ledger.CodeLimitExceeded, "%d orders lie on the lot at %d, the most there may be", len(l.Freezes), l.From)
+			return ledger.Failf(ledger.CodeLimitExceeded, "%d orders lie on the lot at %s, the most there may be", len(l.Freezes), l.From)
 		}
 		if len(l.Freezes) == 0 {
 			frozen += l.Amount()
@@ -43,7 +43,7 @@ func LotFreeze(c *vm.Context, op *ledger.LotFreeze) error {
 		storeLot(c, &l)
 	}
 	if touched == 0 {
-		return ledger.Failf(ledger.CodeLotPaid, "[%d, %d) is paid, or lies under this order already", op.From, op.To)
+		return ledger.Failf(ledger.CodeLotPaid, "[%s, %s) is paid, or lies under this order already", op.From, op.To)
 	}
 	changeFrozen(c, v.Issuer, v.Settles, frozen, 0)
 	store(c, v)
@@ -120,7 +120,7 @@ func LotUnfreeze(c *vm.Context, op *ledger.LotUnfreeze) error {
 		storeLot(c, &l)
 	}
 	if touched == 0 {
-		return ledger.Failf(ledger.CodeOrderUnknown, "order %s lies on no unpaid lot in [%d, %d)", op.Order, op.From, op.To)
+		return ledger.Failf(ledger.CodeOrderUnknown, "order %s lies on no unpaid lot in [%s, %s)", op.Order, op.From, op.To)
 	}
 	changeFrozen(c, v.Issuer, v.Settles, 0, thawed)
 	store(c, v)

@@ -1,6 +1,8 @@
 package voucher
 
 import (
+	"fmt"
+
 	"aval/internal/invariant"
 	"aval/internal/native/credit"
 	"aval/internal/native/evidence"
@@ -32,7 +34,7 @@ func endLock(c *vm.Context, v *ledger.Voucher, l *ledger.Lot) {
 	case ledger.LotOffered:
 		o, ok := vm.Load[ledger.Offer](c.Journal, ledger.OfferKey(l.Lock))
 		invariant.Check(ok && o.Status == ledger.OfferOpen, "offer %s locks a lot in status %d", l.Lock, o.Status)
-		endOffer(c, v, &o, ledger.OfferExpired)
+		endOffer(c, v, &o, ledger.OfferExpired, "")
 	case ledger.LotRequested:
 		r, ok := vm.Load[ledger.Request](c.Journal, ledger.RequestKey(l.Lock))
 		invariant.Check(ok && r.Status <= ledger.RequestRegistered, "request %s locks a lot in status %d", l.Lock, r.Status)
@@ -67,19 +69,19 @@ var offerEvents = map[ledger.OfferStatus]string{
 }
 
 // endOffer ends an open offer without a transfer: its evidence is given back and its lots are free.
-func endOffer(c *vm.Context, v *ledger.Voucher, o *ledger.Offer, status ledger.OfferStatus) {
+func endOffer(c *vm.Context, v *ledger.Voucher, o *ledger.Offer, status ledger.OfferStatus, note string) {
 	evidence.Free(c, o.Evidence)
 	unlockRange(c, v, o.From, o.To, o.ID)
-	closeOffer(c, o, status)
+	closeOffer(c, o, status, note)
 }
 
 // closeOffer sets an open offer's last status and takes it from the transferee's list.
-func closeOffer(c *vm.Context, o *ledger.Offer, status ledger.OfferStatus) {
+func closeOffer(c *vm.Context, o *ledger.Offer, status ledger.OfferStatus, note string) {
 	o.Status = status
 	leaveWaiting(c, o.Transferee, o.Slot)
 	vm.Store(c.Journal, ledger.OfferKey(o.ID), o)
 	c.Emit(ledger.Event{Kind: offerEvents[status], Subject: o.Voucher, Ref: o.ID, Party: o.Transferor, Counterparty: o.Transferee,
-		From: o.From, To: o.To, Amount: o.To - o.From})
+		From: o.From, To: o.To, Amount: o.To - o.From, Note: note})
 }
 
 // LockForRequest cuts [r.From, r.To) out of one free lot of the acting party, locks it for r until r.AcceptBy and tells the funders whom
@@ -136,7 +138,7 @@ func EndRequest(c *vm.Context, v *ledger.Voucher, r *ledger.Request, status ledg
 	if status == ledger.RequestWithdrawn {
 		kind = "finance.withdrawn"
 	}
-	closeRequest(c, r, kind)
+	closeRequest(c, r, kind, "")
 }
 
 // SellToFunder hands the lots that r locks to the chosen funder, records the transfer and closes r as disbursed. It stores voucher and
@@ -147,16 +149,16 @@ func SellToFunder(c *vm.Context, v *ledger.Voucher, r *ledger.Request, recourse 
 		Cause: ledger.TransferFinance, Ref: r.ID, Recourse: recourse, Discharge: ledger.DischargeAtTransfer})
 	store(c, v)
 	r.Status = ledger.RequestDisbursed
-	closeRequest(c, r, "finance.disbursed")
+	closeRequest(c, r, "finance.disbursed", fmt.Sprintf("interest %s, net %s, %d days", r.Interest, r.Net, r.Days))
 }
 
 // closeRequest takes r from the lists of the funders whom it addressed and stores it.
-func closeRequest(c *vm.Context, r *ledger.Request, event string) {
+func closeRequest(c *vm.Context, r *ledger.Request, event, note string) {
 	for i, f := range r.Funders {
 		leaveWaiting(c, f, r.Slots[i])
 	}
 	r.Slots = nil
 	vm.Store(c.Journal, ledger.RequestKey(r.ID), r)
 	c.Emit(ledger.Event{Kind: event, Subject: r.Voucher, Ref: r.ID, Party: r.Holder, Counterparty: r.Chosen,
-		From: r.From, To: r.To, Amount: r.To - r.From})
+		From: r.From, To: r.To, Amount: r.To - r.From, Note: note})
 }

@@ -80,7 +80,7 @@ func lotsIn(j *vm.Journal, v *ledger.Voucher, from, to ledger.Fen) []ledger.Lot 
 func heldLot(c *vm.Context, v *ledger.Voucher, from ledger.Fen) (ledger.Lot, error) {
 	l, ok := vm.Load[ledger.Lot](c.Journal, ledger.LotKey(v.ID, from))
 	if !ok {
-		return l, ledger.Failf(ledger.CodeLotUnknown, "voucher %s has no lot that begins at %d", v.ID, from)
+		return l, ledger.Failf(ledger.CodeLotUnknown, "voucher %s has no lot that begins at %s", v.ID, from)
 	}
 	return l, checkFree(c, v, &l)
 }
@@ -92,14 +92,14 @@ func heldRange(c *vm.Context, v *ledger.Voucher, from, to ledger.Fen) (ledger.Lo
 	}
 	l := lotContaining(c.Journal, v, from)
 	if to > l.To {
-		return l, ledger.Failf(ledger.CodeLotUnknown, "the range [%d, %d) is not within one lot: one ends at %d", from, to, l.To)
+		return l, ledger.Failf(ledger.CodeLotUnknown, "the range [%s, %s) is not within one lot: one ends at %s", from, to, l.To)
 	}
 	return l, checkFree(c, v, &l)
 }
 
 func checkRange(v *ledger.Voucher, from, to ledger.Fen) error {
 	if from >= to || to > v.Face {
-		return ledger.Failf(ledger.CodeArgument, "[%d, %d) is no range within [0, %d)", from, to, v.Face)
+		return ledger.Failf(ledger.CodeArgument, "[%s, %s) is no range within [0, %s)", from, to, v.Face)
 	}
 	return nil
 }
@@ -109,15 +109,15 @@ func checkRange(v *ledger.Voucher, from, to ledger.Fen) error {
 func checkFree(c *vm.Context, v *ledger.Voucher, l *ledger.Lot) error {
 	switch {
 	case l.Holder != c.Acting:
-		return ledger.Failf(ledger.CodeNotHolder, "the lot at %d is held by %s, not by %s", l.From, l.Holder, c.Acting)
+		return ledger.Failf(ledger.CodeNotHolder, "the lot at %s is held by %s, not by %s", l.From, l.Holder, c.Acting)
 	case l.State == ledger.LotPaid:
-		return ledger.Failf(ledger.CodeLotPaid, "the lot at %d is paid", l.From)
+		return ledger.Failf(ledger.CodeLotPaid, "the lot at %s is paid", l.From)
 	case len(l.Freezes) > 0:
 		return failFrozen(l)
 	case l.Pledge != nil:
-		return ledger.Failf(ledger.CodeLotPledged, "the lot at %d is pledged to %s", l.From, l.Pledge.Pledgee)
+		return ledger.Failf(ledger.CodeLotPledged, "the lot at %s is pledged to %s", l.From, l.Pledge.Pledgee)
 	case Locked(l, c.Time):
-		return ledger.Failf(ledger.CodeLotLocked, "the lot at %d is locked by %s %s until %s",
+		return ledger.Failf(ledger.CodeLotLocked, "the lot at %s is locked by %s %s until %s",
 			l.From, lockNames[l.State], l.Lock, l.LockUntil)
 	}
 	return checkNotMatured(c, v)
@@ -131,7 +131,7 @@ func checkNotMatured(c *vm.Context, v *ledger.Voucher) error {
 }
 
 func failFrozen(l *ledger.Lot) error {
-	return ledger.Failf(ledger.CodeLotFrozen, "the lot at %d is frozen by order %s", l.From, l.Freezes[0])
+	return ledger.Failf(ledger.CodeLotFrozen, "the lot at %s is frozen by order %s", l.From, l.Freezes[0])
 }
 
 // checkRoom returns a *ledger.Failure if n more lots would take v beyond max.

@@ -1,6 +1,8 @@
 package voucher
 
 import (
+	"strings"
+
 	"aval/internal/native/evidence"
 	"aval/internal/vm"
 	"aval/ledger"
@@ -68,7 +70,7 @@ func checkParts(c *vm.Context, v *ledger.Voucher, l *ledger.Lot, parts []ledger.
 	}
 	switch {
 	case sum != l.Amount():
-		return ledger.Failf(ledger.CodePartsMismatch, "the parts sum to %s, the lot at %d has %s", sum, l.From, l.Amount())
+		return ledger.Failf(ledger.CodePartsMismatch, "the parts sum to %s, the lot at %s has %s", sum, l.From, l.Amount())
 	case offered == 0:
 		return ledger.Failf(ledger.CodeArgument, "no part names a transferee")
 	}
@@ -76,7 +78,7 @@ func checkParts(c *vm.Context, v *ledger.Voucher, l *ledger.Lot, parts []ledger.
 }
 
 func failDeep(l *ledger.Lot) error {
-	return ledger.Failf(ledger.CodeLotsMany, "the lot at %d has been passed on %d times, the most there is", l.From, l.Depth)
+	return ledger.Failf(ledger.CodeLotsMany, "the lot at %s has been passed on %d times, the most there is", l.From, l.Depth)
 }
 
 func checkPart(c *vm.Context, v *ledger.Voucher, i int, p *ledger.OfferPart) error {
@@ -126,7 +128,7 @@ func openOffer(c *vm.Context, id suite.Hash) (*ledger.Offer, *ledger.Voucher, er
 	case ledger.OfferExpired:
 		return nil, nil, ledger.Failf(ledger.CodeOfferExpired, "offer %s has expired", id)
 	default:
-		return nil, nil, ledger.Failf(ledger.CodeOfferUnknown, "offer %s is not open: %s", id, offerEvents[o.Status])
+		return nil, nil, ledger.Failf(ledger.CodeOfferUnknown, "offer %s is not open: it has been %s", id, strings.TrimPrefix(offerEvents[o.Status], "offer."))
 	}
 	v, err := Load(c, o.Voucher)
 	return &o, v, err
@@ -155,7 +157,7 @@ func OfferAccept(c *vm.Context, op *ledger.OfferAccept) error {
 	recordTransfer(c, v, ledger.Transfer{From: o.From, To: o.To, Transferor: o.Transferor, Transferee: o.Transferee,
 		Cause: ledger.TransferOffer, Ref: o.ID, Evidence: o.Evidence, Recourse: o.Recourse, Discharge: o.Discharge})
 	store(c, v)
-	closeOffer(c, o, ledger.OfferAccepted)
+	closeOffer(c, o, ledger.OfferAccepted, "")
 	return nil
 }
 
@@ -171,7 +173,7 @@ func OfferReject(c *vm.Context, op *ledger.OfferReject) error {
 	if err := checkText("reason", op.Reason); err != nil {
 		return err
 	}
-	endOffer(c, v, o, ledger.OfferRejected)
+	endOffer(c, v, o, ledger.OfferRejected, op.Reason)
 	return nil
 }
 
@@ -187,7 +189,7 @@ func OfferExpire(c *vm.Context, op *ledger.OfferExpire) error {
 	if c.Time < o.AcceptBy {
 		return ledger.Failf(ledger.CodeOfferOpen, "offer %s may be accepted until %s, now is %s", o.ID, o.AcceptBy, c.Time)
 	}
-	endOffer(c, v, o, ledger.OfferExpired)
+	endOffer(c, v, o, ledger.OfferExpired, "")
 	return nil
 }
 
@@ -200,6 +202,6 @@ func OfferWithdraw(c *vm.Context, op *ledger.OfferWithdraw) error {
 	if o.Transferor != c.Acting {
 		return ledger.Failf(ledger.CodeNotHolder, "offer %s was made by %s", o.ID, o.Transferor)
 	}
-	endOffer(c, v, o, ledger.OfferWithdrawn)
+	endOffer(c, v, o, ledger.OfferWithdrawn, "")
 	return nil
 }

@@ -38,7 +38,7 @@ func (s *settler) pay(v *ledger.Voucher) error {
 	return nil
 }
 
-// payLots walks the chain once. before is the lot that ends where the present one begins, if it is paid.
+// payLots walks the chain once. before is the lot that ends where the present one begins, if it was paid before.
 func (s *settler) payLots(v *ledger.Voucher, funds ledger.Fen) error {
 	lots := lotsIn(s.Journal, v, 0, v.Face)
 	s.left -= len(lots)
@@ -56,11 +56,10 @@ func (s *settler) payLots(v *ledger.Voucher, funds ledger.Fen) error {
 			if err := s.payLot(v, &l, shares[i]); err != nil {
 				return err
 			}
-			before = settleLot(s.Context, v, &l, shares[i], before)
-			continue
+			settleLot(s.Context, v, &l, shares[i], before)
 		}
 		before = nil
-		if lots[i].State == ledger.LotPaid {
+		if isPaid(&lots[i]) {
 			before = &lots[i]
 		}
 	}
@@ -73,7 +72,7 @@ func (s *settler) payLots(v *ledger.Voucher, funds ledger.Fen) error {
 func proportions(lots []ledger.Lot, funds ledger.Fen) []ledger.Fen {
 	var total uint64
 	for i := range lots {
-		if lots[i].State != ledger.LotPaid {
+		if !isPaid(&lots[i]) {
 			total += uint64(lots[i].Amount())
 		}
 	}
@@ -81,7 +80,7 @@ func proportions(lots []ledger.Lot, funds ledger.Fen) []ledger.Fen {
 	shares, rest, left := make([]ledger.Fen, len(lots)), make([]uint64, len(lots)), funds
 	var order []int
 	for i := range lots {
-		if lots[i].State == ledger.LotPaid {
+		if isPaid(&lots[i]) {
 			continue
 		}
 		hi, lo := bits.Mul64(uint64(funds), uint64(lots[i].Amount()))
@@ -172,9 +171,9 @@ func (s *settler) emitPaid(v *ledger.Voucher, l *ledger.Lot, h *ledger.Hold, pay
 		From: l.From, To: l.From + h.Amount, Amount: h.Amount, Note: note})
 }
 
-// settleLot marks the first amount of l as paid, takes it off its holder's list and returns it. A part that continues a paid lot of the
-// same origin is joined to it, so that payment in many parts does not multiply lots. The caller stores v.
-func settleLot(c *vm.Context, v *ledger.Voucher, l *ledger.Lot, amount ledger.Fen, before *ledger.Lot) *ledger.Lot {
+// settleLot marks the first amount of l as paid and takes it off its holder's list. A part that continues what was paid of the same
+// lot before is joined to it, so that payment in many parts does not multiply lots. The caller stores v.
+func settleLot(c *vm.Context, v *ledger.Voucher, l *ledger.Lot, amount ledger.Fen, before *ledger.Lot) {
 	freeLimited(c, v, l, amount)
 	delist(c, l)
 	paid := *l
@@ -194,7 +193,6 @@ func settleLot(c *vm.Context, v *ledger.Voucher, l *ledger.Lot, amount ledger.Fe
 		v.Lots--
 	}
 	storeLot(c, &paid)
-	return &paid
 }
 
 // continues reports whether two paid lots, one ending where the other begins, are alike but for their ranges.

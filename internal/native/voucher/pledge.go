@@ -52,13 +52,13 @@ func pledgedLot(c *vm.Context, voucher suite.Hash, from ledger.Fen) (*ledger.Lot
 	l, ok := vm.Load[ledger.Lot](c.Journal, ledger.LotKey(v.ID, from))
 	switch {
 	case !ok:
-		return nil, ledger.Failf(ledger.CodeLotUnknown, "voucher %s has no lot that begins at %d", v.ID, from)
+		return nil, ledger.Failf(ledger.CodeLotUnknown, "voucher %s has no lot that begins at %s", v.ID, from)
 	case l.State == ledger.LotPaid:
-		return nil, ledger.Failf(ledger.CodeLotPaid, "the lot at %d is paid", from)
+		return nil, ledger.Failf(ledger.CodeLotPaid, "the lot at %s is paid", from)
 	case l.Pledge == nil:
-		return nil, ledger.Failf(ledger.CodePledgeState, "the lot at %d is not pledged", from)
+		return nil, ledger.Failf(ledger.CodePledgeState, "the lot at %s is not pledged", from)
 	case l.Pledge.Pledgee != c.Acting:
-		return nil, ledger.Failf(ledger.CodePledgeState, "the lot at %d is pledged to %s, not to %s", from, l.Pledge.Pledgee, c.Acting)
+		return nil, ledger.Failf(ledger.CodePledgeState, "the lot at %s is pledged to %s, not to %s", from, l.Pledge.Pledgee, c.Acting)
 	}
 	return &l, nil
 }
