@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"aval/merkle"
 	"aval/merkle/merkletest"
@@ -148,7 +149,7 @@ func refusedStates(s suite.Suite) []refusedVector {
 			{"with another leaf", func(p *merkle.StateProof) { p.Other = make([]byte, 64) }},
 			{"as its own neighbour", func(p *merkle.StateProof) {
 				place, h := s.Hash(merkle.DomainStateKey, value), s.Sum(p.Value)
-				p.End, p.Value, p.Other = merkle.EndOther, nil, append(place[:], h[:]...)
+				p.End, p.Value, p.Other = merkle.EndOther, nil, slices.Concat(place[:], h[:])
 			}},
 		}...)},
 		{"tombstone", tomb, append(spoilAny(), []spoil{

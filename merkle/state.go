@@ -104,6 +104,8 @@ func (p *StateProof) endHash(h *Hasher, key *suite.Hash) (suite.Hash, error) {
 	switch p.End {
 	case EndEmpty:
 		return suite.Hash{}, nil
+	case EndTombstone:
+		leaf.Value = suite.Hash{}
 	case EndValue:
 		leaf.Value = h.Value(p.Value)
 	case EndOther:

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"errors"
 	"hash/maphash"
 	"math/bits"
 	"sync"
@@ -121,7 +122,7 @@ func (m *Memory) Close() error {
 }
 
 func unlessStop(err error) error {
-	if err == ErrStop {
+	if errors.Is(err, ErrStop) {
 		return nil
 	}
 	return err

@@ -217,12 +217,12 @@ type pebbleLog struct{ log *slog.Logger }
 
 func (l pebbleLog) Infof(format string, args ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("store", "message", fmt.Sprintf(format, args...))
+		l.log.Debug("store", slog.String("message", fmt.Sprintf(format, args...)))
 	}
 }
 
 func (l pebbleLog) Errorf(format string, args ...any) {
-	l.log.Error("store", "message", fmt.Sprintf(format, args...))
+	l.log.Error("store", slog.String("message", fmt.Sprintf(format, args...)))
 }
 
 func (l pebbleLog) Fatalf(format string, args ...any) {

@@ -251,7 +251,7 @@ const (
 // sweep copies live rows from the log's beginning if too much of the log is dead.
 func (s *State) sweep(p *pending) error {
 	p.tail = s.tail
-	limit := s.sweepLimit(p)
+	limit := s.sweepLimit()
 	if limit <= s.tail {
 		return nil
 	}
@@ -292,7 +292,7 @@ func (s *State) sweep(p *pending) error {
 
 // sweepLimit returns up to which row the log's beginning may advance: not at all while the log is short, never into the
 // blocks that ProveWrite knows, and not over rows that an older version needs, unless the log is far too long.
-func (s *State) sweepLimit(p *pending) uint64 {
+func (s *State) sweepLimit() uint64 {
 	window := s.head
 	if keep := HistoryBlocks - 1; len(s.blocks) > 0 {
 		window = s.blocks[max(0, len(s.blocks)-keep)].first

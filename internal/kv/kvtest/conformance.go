@@ -39,8 +39,8 @@ func Run(t *testing.T, open Opener) {
 func set(t TB, s kv.Store, pairs ...string) {
 	t.Helper()
 	b := s.NewBatch()
-	for i := 0; i < len(pairs); i += 2 {
-		b.Set([]byte(pairs[i]), []byte(pairs[i+1]))
+	for pair := range slices.Chunk(pairs, 2) {
+		b.Set([]byte(pair[0]), []byte(pair[1]))
 	}
 	apply(t, s, b)
 }
@@ -240,7 +240,7 @@ func concurrent(t *testing.T, open Opener) {
 					return nil
 				})
 				if err != nil || len(rows) != 2 || rows[0] != rows[1] {
-					errs <- fmt.Errorf("a torn batch was seen: %q, %v", rows, err)
+					errs <- fmt.Errorf("a torn batch was seen: %q, %w", rows, err)
 					return
 				}
 			}
@@ -306,11 +306,10 @@ func model(t *rapid.T, open Opener) {
 				t.Fatalf("apply: %v", err)
 			}
 		},
-		"reopen": func(t *rapid.T) {
-			if reopen == nil {
-				return
+		"reopen": func(*rapid.T) {
+			if reopen != nil {
+				s = reopen()
 			}
-			s = reopen()
 		},
 		"": func(t *rapid.T) { compare(t, s, rows, key) },
 	})
