@@ -118,7 +118,8 @@ func (c *Client) Invoice(ctx context.Context, fingerprint suite.Hash) (*api.Invo
 
 // Limit returns a credit limit in its newest version.
 func (c *Client) Limit(ctx context.Context, grantor, core ledger.PartyID, purpose ledger.LimitPurpose) (*api.Limit, error) {
-	return getJSON[api.Limit](ctx, c, api.Path(api.PathLimit, string(grantor), string(core), strconv.Itoa(int(purpose))), nil)
+	word := map[ledger.LimitPurpose]string{ledger.LimitIssue: "issue", ledger.LimitFinance: "finance"}[purpose]
+	return getJSON[api.Limit](ctx, c, api.Path(api.PathLimit, string(grantor), string(core), word), nil)
 }
 
 // Hold returns money set aside.

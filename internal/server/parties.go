@@ -18,7 +18,7 @@ type partyInput struct {
 }
 
 type partyPageInput struct {
-	partyInput
+	ID   string `path:"id" minLength:"18" maxLength:"20" doc:"Legal id: unified social credit code or LEI"`
 	Page uint64 `query:"page" doc:"Number of the page, from 0"`
 }
 
@@ -73,8 +73,8 @@ func (s *Server) partyLots(_ context.Context, in *partyPageInput) (*body[api.Lis
 
 func (s *Server) partyIssued(_ context.Context, in *partyPageInput) (*body[api.List[api.Voucher]], error) {
 	return read(s, func(r *reader) (api.List[api.Voucher], error) {
-		return pageOf(r, ledger.IssuedBy(ledger.PartyID(in.ID)), in.Page, func(id suite.Hash) (api.Voucher, error) {
-			return voucherView(r, id)
+		return rawPageOf(r, ledger.IssuedBy(ledger.PartyID(in.ID)), in.Page, func(id []byte) (api.Voucher, error) {
+			return voucherView(r, suite.Hash(id))
 		})
 	})
 }
@@ -110,7 +110,8 @@ func incomingView(r *reader, w ledger.Waiting) (out api.Incoming, err error) {
 func (s *Server) partyAccounts(_ context.Context, in *partyPageInput) (*body[api.List[api.Account]], error) {
 	return read(s, func(r *reader) (api.List[api.Account], error) {
 		holder := ledger.PartyID(in.ID)
-		return pageOf(r, ledger.AccountsOf(holder), in.Page, func(bank ledger.PartyID) (api.Account, error) {
+		return rawPageOf(r, ledger.AccountsOf(holder), in.Page, func(raw []byte) (api.Account, error) {
+			bank := ledger.PartyID(raw)
 			a, err := record[ledger.Account](r, ledger.AccountKey(bank, holder), "account", string(bank))
 			return api.Account{Account: a, AsOf: r.at}, err
 		})

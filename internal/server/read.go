@@ -38,16 +38,23 @@ func record[T any](r *reader, key []byte, what, id string) (T, error) {
 	return v, nil
 }
 
-// pageOf reads one page of a list and converts its items.
+// pageOf reads one page of a list of encoded records and converts its items.
 func pageOf[Item, View any](r *reader, name ledger.ListName, page uint64, view func(Item) (View, error)) (api.List[View], error) {
+	return rawPageOf(r, name, page, func(raw []byte) (v View, err error) {
+		var item Item
+		if err := codec.Unmarshal(raw, &item); err != nil {
+			return v, err
+		}
+		return view(item)
+	})
+}
+
+// rawPageOf reads one page of a list whose items are bare ids.
+func rawPageOf[View any](r *reader, name ledger.ListName, page uint64, view func([]byte) (View, error)) (api.List[View], error) {
 	out := api.List[View]{AsOf: r.at, Page: page, Count: vm.Count(r.Journal, name), Items: []View{}}
 	stored, _ := vm.Load[ledger.ListPage](r.Journal, ledger.ListPageKey(name, page))
 	for _, raw := range stored.Items {
-		var item Item
-		if err := codec.Unmarshal(raw, &item); err != nil {
-			return out, err
-		}
-		v, err := view(item)
+		v, err := view(raw)
 		if err != nil {
 			return out, err
 		}

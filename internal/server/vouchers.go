@@ -13,7 +13,7 @@ import (
 )
 
 type idPageInput struct {
-	idInput
+	ID   string `path:"id" minLength:"64" maxLength:"64" doc:"64 hexadecimal digits"`
 	Page uint64 `query:"page" maximum:"1000000" doc:"Number of the page, from 0"`
 }
 
