@@ -30,7 +30,7 @@ var layers = []layer{
 	{"8", "internal/server internal/config client"},
 	{"9", "internal/genesis"}, // founds networks: writes the homes that config reads
 	{"10", "internal/node"},
-	{"11", "internal/sim internal/bench"},
+	{"11", "internal/sim internal/bench internal/demo"},
 	{"12", "internal/cli"},
 	{"13", "cmd/... internal/tidy"},
 }
