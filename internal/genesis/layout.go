@@ -37,8 +37,12 @@ const ClientDir = "client"
 
 // Node is one node of a written network.
 type Node struct {
-	Name, Role, Home, HTTP, Link string
-	Key                          suite.PublicKey
+	Name string          `json:"name"`
+	Role string          `json:"role"`
+	Home string          `json:"home"`
+	HTTP string          `json:"http"`
+	Link string          `json:"link"`
+	Key  suite.PublicKey `json:"key"`
 }
 
 // Nodes returns where every node will be, validators first.
@@ -67,7 +71,10 @@ func (n *Network) Write(l Layout) ([]Node, error) {
 	if last := l.BasePort + len(n.Validators) + len(n.Observers) + LinkPortOffset; l.BasePort < 1 || last > 65535 {
 		return nil, fmt.Errorf("base port %d: choose 1 to %d", l.BasePort, 65535-LinkPortOffset-len(n.Validators)-len(n.Observers))
 	}
-	if err := makeEmpty(l.Dir); err != nil {
+	if err := CheckEmpty(l.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
 		return nil, err
 	}
 	raw, err := codec.Marshal(n.Genesis)
@@ -159,11 +166,11 @@ func (n *Network) writeKey(l *Layout, dir keyfile.Dir, name, label string, key s
 	return err
 }
 
-// makeEmpty makes dir, and refuses one in which anything stands.
-func makeEmpty(dir string) error {
+// CheckEmpty refuses, with an error that wraps fs.ErrExist, a directory in which anything stands.
+func CheckEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.MkdirAll(dir, 0o755)
+		return nil
 	}
 	if err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s: %w and is not empty; choose another directory: nothing is ever overwritten", dir, fs.ErrExist)

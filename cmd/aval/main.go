@@ -1,0 +1,18 @@
+// Command aval runs nodes of a ledger of payable vouchers, and is the command line of those who use it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"aval/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Main(ctx, cli.Machine(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,269 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aval/client"
+	"aval/ledger"
+	"aval/suite"
+)
+
+func newProofCmd(s *session) *cobra.Command {
+	get := group("get", "Fetch a proof, verify it and write it to a file", "  aval proof get tx 5f3a… --out proof.cbor",
+		proofGet(s, "tx ID", "Prove what became of a transaction", "  aval proof get tx 5f3a… --out proof.cbor", nil),
+		proofGet(s, "state KEY", "Prove what stands under a raw state key, in hexadecimal", "  aval proof get state 1e5f3a… --out proof.cbor",
+			func(a []string) ([]byte, error) { return hex.DecodeString(a[0]) }),
+		proofGet(s, "party PARTY", "Prove a party's record", "  aval proof get party huachen --out proof.cbor",
+			func(a []string) ([]byte, error) {
+				id, err := s.party(a[0])
+				return ledger.PartyKey(id), err
+			}),
+		proofGet(s, "voucher VOUCHER", "Prove a voucher's record", "  aval proof get voucher 5f3a… --out proof.cbor",
+			func(a []string) ([]byte, error) {
+				id, err := parseHash(a[0])
+				return ledger.VoucherKey(id), err
+			}),
+		proofGet(s, "lot VOUCHER FROM", "Prove the lot that begins at a point of a voucher", "  aval proof get lot 5f3a… 3,500,000.00 --out proof.cbor",
+			func(a []string) ([]byte, error) {
+				id, err := parseHash(a[0])
+				if err != nil {
+					return nil, err
+				}
+				from, err := parseAmount(a[1])
+				return ledger.LotKey(id, from), err
+			}),
+		proofGet(s, "account BANK HOLDER", "Prove an account", "  aval proof get account dongjiang huachen --out proof.cbor",
+			func(a []string) ([]byte, error) {
+				bank, err := s.party(a[0])
+				if err != nil {
+					return nil, err
+				}
+				holder, err := s.party(a[1])
+				return ledger.AccountKey(bank, holder), err
+			}))
+	return group("proof", "Portable proofs, which anyone can verify with the genesis alone",
+		"  aval proof get tx 5f3a… --out proof.cbor\n  aval proof show proof.cbor\n  aval verify proof.cbor --genesis genesis.cbor", get, proofShow(s))
+}
+
+// proofGet makes the command that fetches one kind of proof; key is nil for that of a transaction.
+func proofGet(s *session, use, short, example string, key func(args []string) ([]byte, error)) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use: use, Short: short, Example: example, Args: needArgs(strings.Fields(use)[1:]...),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usage("still needed: --out FILE")
+			}
+			if err := s.loadGenesis(); err != nil {
+				return err
+			}
+			ctx, cancel := s.within(cmd.Context())
+			defer cancel()
+			p, err := s.fetchProof(ctx, args, key)
+			if err != nil {
+				return err
+			}
+			if err := writeFile(out, p.File, false); err != nil {
+				return err
+			}
+			return s.print(newVerdictView(p.Verdict), func(o *output) {
+				o.line("%s", verdictLine(p.Verdict))
+				o.line("Written to %s (%d bytes). Verify with   aval verify %s --genesis GENESIS", out, len(p.File), out)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "file to write, which must not exist")
+	return cmd
+}
+
+func (s *session) fetchProof(ctx context.Context, args []string, key func([]string) ([]byte, error)) (*client.Proven, error) {
+	c, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		id, err := parseHash(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return c.TransactionProof(ctx, id)
+	}
+	k, err := key(args)
+	if err != nil {
+		return nil, err
+	}
+	return c.StateProof(ctx, k)
+}
+
+// verdictView is what a proof shows, as JSON.
+type verdictView struct {
+	Valid   bool            `json:"valid"`
+	Stale   bool            `json:"stale"`
+	Reason  string          `json:"reason"`
+	Subject string          `json:"subject"`
+	Network *suite.Hash     `json:"network,omitempty"`
+	Name    string          `json:"network_name"`
+	Lab     bool            `json:"lab"`
+	Height  ledger.Height   `json:"height"`
+	Time    ledger.Time     `json:"time"`
+	Wall    ledger.Time     `json:"wall"`
+	Epoch   uint64          `json:"epoch,string"`
+	Signers []string        `json:"signers"`
+	Receipt *ledger.Receipt `json:"receipt,omitempty"`
+	Key     string          `json:"key,omitempty"`
+	Present bool            `json:"present"`
+	Record  any             `json:"record,omitempty"`
+}
+
+func newVerdictView(v *ledger.Verdict) *verdictView {
+	out := &verdictView{Valid: true, Subject: subjectText(v), Network: &v.Network, Name: v.NetworkName, Lab: v.Lab, Height: v.Height,
+		Time: v.Header.Time, Wall: v.Header.Wall, Epoch: v.Header.Epoch, Signers: v.Signers, Receipt: v.Receipt, Present: v.Present}
+	if v.Kind == ledger.ProofState {
+		out.Key = hex.EncodeToString(v.Key)
+		if v.Present {
+			out.Record = decodeRecord(v.Key, v.Value)
+		}
+	}
+	return out
+}
+
+// subjectText says in a few words what is proven.
+func subjectText(v *ledger.Verdict) string {
+	if r := v.Receipt; r != nil {
+		if r.Boundary {
+			return fmt.Sprintf("due-date work %d: %s", r.Index, r.Code)
+		}
+		return fmt.Sprintf("transaction %s: %s", r.Tx, r.Code)
+	}
+	what := tableName(v.Key)
+	if !v.Present {
+		return fmt.Sprintf("%s %x: absent", what, v.Key)
+	}
+	return fmt.Sprintf("%s %x: written at height %d", what, v.Key, v.Written)
+}
+
+// verdictLine is the one line about a valid proof.
+func verdictLine(v *ledger.Verdict) string {
+	lab := ""
+	if v.Lab {
+		lab = " LAB"
+	}
+	return fmt.Sprintf("VALID%s | %s | network %s %s | height %d | time %s | epoch %d | signed by %s", lab, subjectText(v),
+		v.NetworkName, v.Network, v.Height, v.Header.Time, v.Header.Epoch, strings.Join(v.Signers, ", "))
+}
+
+func proofShow(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "show FILE", Short: "Verify a proof and print what it shows in full, as JSON", Example: "  aval proof show proof.cbor --genesis genesis.cbor",
+		Args: needArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			v, err := s.verifyFile(args[0], true, 0)
+			if err != nil {
+				return fmt.Errorf("INVALID: %w", err)
+			}
+			s.json = true
+			return s.print(newVerdictView(v), nil)
+		},
+	}
+}
+
+// verifyFile verifies a proof file offline and moves the pinned epoch. A pin that cannot be kept is said on standard error.
+func (s *session) verifyFile(path string, lab bool, maxAge ledger.Time) (*ledger.Verdict, error) {
+	if err := s.loadGenesis(); err != nil {
+		return nil, err
+	}
+	b, err := readFile(path, ledger.ProofBytesMax)
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	p, err := ledger.DecodeProof(b)
+	if err != nil {
+		return nil, err
+	}
+	pins := client.PinDir(s.inHome("pins"))
+	pin, err := pins.Load(s.genesis.NetworkID(s.suite))
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	v, err := ledger.VerifyProof(s.suite, s.genesis, p, ledger.VerifyOptions{Lab: lab, MaxAge: maxAge, Now: s.wall(), Pin: pin})
+	if v == nil {
+		return nil, err
+	}
+	if pin == nil || pin.Epoch != v.Pin.Epoch || pin.Height != v.Pin.Height {
+		if serr := pins.Save(&v.Pin); serr != nil {
+			fmt.Fprintf(s.sys.Stderr, "Note: the verified epoch was not kept: %v\n", serr)
+		}
+	}
+	return v, err
+}
+
+func newVerifyCmd(s *session) *cobra.Command {
+	var lab bool
+	var maxAge time.Duration
+	cmd := &cobra.Command{
+		Use: "verify FILE", Short: "Verify a proof file with the genesis alone, offline",
+		Long: "Verify checks every signature and hash in a proof file against the genesis, without asking any node, and prints one line.\n" +
+			"It remembers the newest epoch it has verified and refuses histories that differ from it.\n\n" +
+			"Exit codes: 0 valid, 1 invalid, 2 wrong usage or unreadable file, 3 valid but older than --max-age.",
+		Example: "  aval verify proof.cbor --genesis genesis.cbor\n  aval verify proof.cbor --genesis genesis.cbor --max-age 24h --lab",
+		Args:    needArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if maxAge < 0 {
+				return usage("--max-age must not be negative")
+			}
+			if err := s.loadGenesis(); err != nil {
+				return &exitError{code: exitUsage, err: err}
+			}
+			v, err := s.verifyFile(args[0], lab, ledger.Time(maxAge.Milliseconds()))
+			return s.printVerdict(v, err)
+		},
+	}
+	cmd.Flags().BoolVar(&lab, "lab", false, "accept a lab network, whose clock can be moved")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "refuse proofs whose header is older, such as 24h; 0 accepts any")
+	return cmd
+}
+
+// printVerdict prints the one line and returns what decides the exit code.
+func (s *session) printVerdict(v *ledger.Verdict, err error) error {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return err
+	}
+	line, code := "INVALID", exitOK
+	view := &verdictView{Signers: []string{}}
+	switch {
+	case err == nil:
+		line, view = verdictLine(v), newVerdictView(v)
+	case errors.Is(err, ledger.ErrStaleProof):
+		line, view, code = strings.Replace(verdictLine(v), "VALID", "STALE", 1)+" | "+err.Error(), newVerdictView(v), exitStale
+		view.Stale, view.Reason = true, err.Error()
+	case errors.Is(err, ledger.ErrLabProof):
+		line, code = "INVALID | "+err.Error()+"; --lab accepts it", exitFailed
+		view.Reason = err.Error()
+	default:
+		line, code = "INVALID | "+err.Error(), exitFailed
+		view.Reason = err.Error()
+	}
+	if s.json {
+		b, jerr := json.Marshal(view)
+		if jerr != nil {
+			return jerr
+		}
+		line = string(b)
+	}
+	if _, werr := fmt.Fprintln(s.sys.Stdout, strings.ReplaceAll(line, "\n", "; ")); werr != nil {
+		return werr
+	}
+	if code != exitOK {
+		return &exitError{code: code, err: err, silent: true}
+	}
+	return nil
+}

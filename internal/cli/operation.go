@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aval/api"
+	"aval/client"
+	"aval/codec"
+	"aval/ledger"
+)
+
+// operation is a command that does one operation on the ledger.
+type operation struct {
+	// use is the command's name; the binder adds the arguments.
+	use, short, example string
+	// body declares arguments and flags and returns the body that they fill.
+	body func(b *binder) ledger.Body
+}
+
+// signing are the flags that every operation command has.
+type signing struct {
+	as       string
+	keys     []string
+	draft    string
+	addTo    string
+	validFor time.Duration
+	wait     string
+}
+
+// command makes the command of one operation.
+func (o operation) command(s *session) *cobra.Command {
+	cmd := &cobra.Command{Use: o.use, Short: o.short, Example: o.example}
+	b := newBinder(s, cmd)
+	body := o.body(b)
+	info, _ := body.Kind().Info()
+	cmd.Long = fmt.Sprintf("%s.\n\nOperation %s; who must sign follows from the acting party's policy for %s.", o.short, info.Name, info.Class)
+	f := &signing{}
+	byParty := info.Class != ledger.ClassSystem
+	if byParty {
+		cmd.Flags().StringVar(&f.as, "as", "", "party in whose name it is done: legal id or short name")
+		b.completeParties("as")
+	} else {
+		cmd.Long = o.short + ".\n\nOperation " + info.Name + "; it is signed by a key of the genesis."
+	}
+	s.signingFlags(cmd, f)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := b.check(cmd, args); err != nil {
+			return err
+		}
+		return f.check(byParty)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := b.resolve(cmd.Context(), args); err != nil {
+			return err
+		}
+		var acting ledger.PartyID
+		if byParty {
+			var err error
+			if acting, err = s.party(f.as); err != nil {
+				return err
+			}
+		}
+		return s.operate(cmd.Context(), f, ledger.NewOp(acting, body))
+	}
+	return cmd
+}
+
+func (s *session) signingFlags(cmd *cobra.Command, f *signing) {
+	cmd.Flags().StringArrayVar(&f.keys, "sign", nil, "sign with this key; repeat for more")
+	cmd.Flags().StringVar(&f.draft, "draft", "", "write the transaction to this new file instead of submitting it")
+	cmd.Flags().StringVar(&f.addTo, "add-to", "", "add the operation to the draft in this file, or begin one")
+	cmd.Flags().DurationVar(&f.validFor, "valid-for", 5*time.Minute, "how long a new transaction may be submitted, at most 10m")
+	cmd.Flags().StringVar(&f.wait, "wait", "committed", "wait until committed or proven, or none")
+	must(cmd.RegisterFlagCompletionFunc("sign", s.completeKeys))
+	must(cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"none", "committed", "proven"}, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// check refuses flags that do not go together.
+func (f *signing) check(byParty bool) error {
+	if byParty && f.as == "" {
+		return usage("still needed: --as, the party in whose name it is done")
+	}
+	if f.draft != "" && f.addTo != "" {
+		return usage("--draft begins a new file, --add-to goes on with one: choose one of them")
+	}
+	if len(f.keys) == 0 && f.draft == "" && f.addTo == "" {
+		return usage("still needed: --sign KEY, or --draft FILE to have others sign")
+	}
+	if f.validFor <= 0 || ledger.Time(f.validFor.Milliseconds()) > ledger.TxWindowMax {
+		return usage("--valid-for must be at most %s", time.Duration(ledger.TxWindowMax)*time.Millisecond)
+	}
+	_, err := f.waits()
+	return err
+}
+
+func (f *signing) waits() (api.Wait, error) {
+	return pick(f.wait, []string{"none", "committed", "proven"}, []api.Wait{api.WaitNone, api.WaitCommitted, api.WaitProven})
+}
+
+// operate puts op into a transaction, signs it, and submits it or writes the draft.
+func (s *session) operate(ctx context.Context, f *signing, op ledger.Op) error {
+	if err := s.loadGenesis(); err != nil {
+		return err
+	}
+	path := f.draft
+	tx := client.NewTx(s.genesis.NetworkID(s.suite), s.wall()+ledger.Time(f.validFor.Milliseconds()), op)
+	if f.addTo != "" {
+		path = f.addTo
+		old, err := s.readDraft(path)
+		switch {
+		case err == nil:
+			if len(old.Sigs) > 0 {
+				return fmt.Errorf("%s is signed already, and another operation would make the signatures void; begin a new draft", path)
+			}
+			tx.Tx.Ops = append(old.Tx.Ops, op)
+			if len(tx.Tx.Ops) > ledger.TxOpsMax {
+				return fmt.Errorf("%s has %d operations, the most in one transaction", path, ledger.TxOpsMax)
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	if err := s.sign(tx, f.keys); err != nil {
+		return err
+	}
+	if path != "" {
+		return s.saveDraft(path, tx, f.addTo != "")
+	}
+	wait, err := f.waits()
+	if err != nil {
+		return err
+	}
+	return s.submit(ctx, tx, wait)
+}
+
+// sign adds the signatures of the named keys.
+func (s *session) sign(tx *ledger.SignedTx, keys []string) error {
+	for _, name := range keys {
+		signer, err := s.signer(name)
+		if err != nil {
+			return err
+		}
+		if err := s.suite.CheckPublicKey(signer.Public()); err != nil {
+			return fmt.Errorf("key %s is not of the network's suite %s: %w", name, s.suite.Name(), err)
+		}
+		if err := tx.Sign(s.suite, signer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readDraft reads a transaction from a file. Drafts may lack signatures.
+func (s *session) readDraft(path string) (*ledger.SignedTx, error) {
+	b, err := readFile(path, ledger.TxBytesMax)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := ledger.DecodeSignedTx(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a transaction: %w", path, err)
+	}
+	if network := s.genesis.NetworkID(s.suite); tx.Tx.Network != network {
+		return nil, fmt.Errorf("%s is for network %s, your genesis is of %s", path, tx.Tx.Network, network)
+	}
+	return tx, nil
+}
+
+// saveDraft writes tx and says what to do with it.
+func (s *session) saveDraft(path string, tx *ledger.SignedTx, replace bool) error {
+	b, err := codec.Marshal(tx)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(path, b, replace); err != nil {
+		return err
+	}
+	v, err := s.viewTx(tx)
+	if err != nil {
+		return err
+	}
+	return s.print(v, func(o *output) {
+		o.line("Draft in %s: %d operation(s), %d signature(s).", path, len(tx.Tx.Ops), len(tx.Sigs))
+		o.line("Others sign with   aval tx sign %s --sign KEY", path)
+		o.line("then submit with   aval tx submit %s   before %s.", path, when(tx.Tx.ValidUntil))
+	})
+}
+
+// submit sends tx and prints its receipt. A failed one is an error, after it was printed.
+func (s *session) submit(ctx context.Context, tx *ledger.SignedTx, wait api.Wait) error {
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
+	out, err := c.Submit(ctx, tx, wait)
+	var failed *client.FailedError
+	if err != nil && !errors.As(err, &failed) {
+		return err
+	}
+	if perr := s.printOutcome(out); perr != nil {
+		return perr
+	}
+	if failed != nil {
+		return &exitError{code: exitFailed, err: failed, silent: true}
+	}
+	return nil
+}

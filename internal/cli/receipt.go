@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"fmt"
+
+	"aval/api"
+	"aval/ledger"
+)
+
+// printOutcome prints what became of a transaction.
+func (s *session) printOutcome(out *api.Outcome) error {
+	return s.print(out, func(o *output) {
+		r := out.Receipt
+		switch {
+		case r == nil:
+			o.line("Taken in, not yet ordered. Ask again with   aval tx show %s", out.ID)
+			return
+		case r.Code != ledger.CodeOK:
+			at := ""
+			if r.FailedOp >= 0 {
+				at = fmt.Sprintf(" in operation %d", r.FailedOp)
+			}
+			o.line("Refused: %s (%d)%s: %s", r.Code, uint16(r.Code), at, r.Message)
+			if r.Final {
+				o.line("Nothing took effect. This is final; correct it and make a new transaction.")
+			} else {
+				o.line("Nothing took effect. This is not final: complete the signatures and submit again before it expires.")
+			}
+		default:
+			o.line("Done at height %d, ledger time %s, %s.", r.Height, when(r.Time), out.Stage)
+		}
+		o.fields("Transaction", out.ID, "Signed", signedIfNotFinal(out))
+		s.events(o, r.Events)
+	})
+}
+
+// signedIfNotFinal shows the hash by which an attempt that did not spend its id is found.
+func signedIfNotFinal(out *api.Outcome) string {
+	if out.Receipt.Final {
+		return ""
+	}
+	return out.Signed.String()
+}
+
+// events prints what happened, one line each, with the ids that later commands need.
+func (s *session) events(o *output, events []ledger.Event) {
+	for i := range events {
+		e := &events[i]
+		text := e.Kind
+		if e.Party != "" {
+			text += "  " + s.partyName(e.Party)
+		}
+		if e.Counterparty != "" {
+			text += " → " + s.partyName(e.Counterparty)
+		}
+		if e.Amount != 0 {
+			text += "  " + e.Amount.String()
+		}
+		if e.To > e.From {
+			text += "  [" + span(e.From, e.To) + "]"
+		}
+		if e.Note != "" {
+			text += "  " + e.Note
+		}
+		o.line("• %s", text)
+		if !e.Subject.IsZero() {
+			o.line("    %s", e.Subject)
+		}
+		if !e.Ref.IsZero() {
+			o.line("    %s", e.Ref)
+		}
+	}
+}
+
+// txView is how a transaction is shown.
+type txView struct {
+	ID         string           `json:"id"`
+	Signed     string           `json:"signed"`
+	Network    string           `json:"network"`
+	ValidUntil ledger.Time      `json:"valid_until"`
+	Expired    bool             `json:"expired"`
+	Operations []api.Operation  `json:"operations"`
+	Signatures []signatureState `json:"signatures"`
+}
+
+// signatureState is one signature and whether it is right.
+type signatureState struct {
+	Key   string `json:"key"`
+	Name  string `json:"name"`
+	Valid bool   `json:"valid"`
+}
+
+// viewTx describes a transaction; the genesis has been loaded.
+func (s *session) viewTx(tx *ledger.SignedTx) (*txView, error) {
+	ops, err := api.NewOperations(tx.Tx.Ops)
+	if err != nil {
+		return nil, err
+	}
+	id := tx.Tx.ID(s.suite)
+	v := &txView{ID: id.String(), Network: tx.Tx.Network.String(), ValidUntil: tx.Tx.ValidUntil,
+		Expired: tx.Tx.ValidUntil < s.wall(), Operations: ops, Signatures: []signatureState{}}
+	v.Signed = s.suite.Hash(ledger.DomainSignedTx, mustEncode(tx)).String()
+	names := s.keyNames()
+	for _, sig := range tx.Sigs {
+		v.Signatures = append(v.Signatures, signatureState{Key: sig.Key.String(), Name: names[sig.Key.String()],
+			Valid: s.suite.Verify(sig.Key, ledger.DomainTxSignature, id[:], sig.Sig)})
+	}
+	return v, nil
+}
+
+// keyNames maps the public keys of the user's key files to their names; without a readable directory it is empty.
+func (s *session) keyNames() map[string]string {
+	names := map[string]string{}
+	dir, err := s.keys()
+	if err != nil {
+		return names
+	}
+	entries, err := dir.List()
+	if err != nil {
+		return names
+	}
+	for _, e := range entries {
+		names[e.File.Public.String()] = e.Name
+	}
+	return names
+}

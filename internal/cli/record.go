@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"aval/codec"
+	"aval/ledger"
+)
+
+// table says what stands under the keys of a table.
+type table struct {
+	name string
+	new  func() any
+}
+
+var tables = map[ledger.Table]table{
+	ledger.TableParty:       {"party", func() any { return new(ledger.Party) }},
+	ledger.TableMember:      {"member", func() any { return new(ledger.Member) }},
+	ledger.TableScope:       {"scope", func() any { return new(ledger.ScopeRecord) }},
+	ledger.TableAccount:     {"account", func() any { return new(ledger.Account) }},
+	ledger.TableSupply:      {"supply", func() any { return new(ledger.Supply) }},
+	ledger.TableHold:        {"hold", func() any { return new(ledger.Hold) }},
+	ledger.TableMandate:     {"mandate", func() any { return new(ledger.Mandate) }},
+	ledger.TableLimit:       {"limit", func() any { return new(ledger.Limit) }},
+	ledger.TableLimitVer:    {"limit version", func() any { return new(ledger.Limit) }},
+	ledger.TableInvoice:     {"invoice", func() any { return new(ledger.Invoice) }},
+	ledger.TableVoucher:     {"voucher", func() any { return new(ledger.Voucher) }},
+	ledger.TableLot:         {"lot", func() any { return new(ledger.Lot) }},
+	ledger.TableOffer:       {"offer", func() any { return new(ledger.Offer) }},
+	ledger.TableTransfer:    {"transfer", func() any { return new(ledger.Transfer) }},
+	ledger.TableOrder:       {"order", func() any { return new(ledger.Order) }},
+	ledger.TableRequest:     {"request", func() any { return new(ledger.Request) }},
+	ledger.TableQuote:       {"quote", func() any { return new(ledger.Quote) }},
+	ledger.TableLadder:      {"ladder day", func() any { return new(ledger.LadderDay) }},
+	ledger.TableDayPool:     {"day pool", func() any { return new(ledger.DayPool) }},
+	ledger.TableProposal:    {"proposal", func() any { return new(ledger.Proposal) }},
+	ledger.TableClock:       {"clock", func() any { return new(ledger.ClockRecord) }},
+	ledger.TableInvoiceTwin: {"invoice twin", nil},
+}
+
+// tableName says what kind of record a raw key is for.
+func tableName(key []byte) string {
+	if t, ok := tables[ledger.TableOf(key)]; ok {
+		return t.name
+	}
+	return fmt.Sprintf("table %d", ledger.TableOf(key))
+}
+
+// decodeRecord returns the record under a raw key, or its bytes in hexadecimal if this version does not know it.
+func decodeRecord(key, value []byte) any {
+	if t, ok := tables[ledger.TableOf(key)]; ok && t.new != nil {
+		record := t.new()
+		if codec.Unmarshal(value, record) == nil {
+			return record
+		}
+	}
+	return hex.EncodeToString(value)
+}
