@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"aval/api"
+	"aval/ledger"
+	"aval/suite"
+)
+
+// load submits one transaction after another until ctx ends and keeps every acknowledgement.
+type load struct {
+	mu    sync.Mutex
+	acked []*api.Outcome
+	last  time.Time
+	fresh chan struct{} // one token per acknowledgement
+}
+
+func (w *world) startLoad(ctx context.Context, nodes ...int) (*load, func()) {
+	l := &load{fresh: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for k := range nodes {
+		c := w.client(append(append([]int{}, nodes[k:]...), nodes[:k]...)...)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for ctx.Err() == nil {
+				o, err := w.openScope(ctx, c)
+				if err != nil {
+					if ctx.Err() == nil {
+						w.t.Errorf("a transaction was lost: %v", err)
+					}
+					return
+				}
+				l.note(o)
+			}
+		}()
+	}
+	return l, func() { cancel(); wg.Wait() }
+}
+
+func (l *load) note(o *api.Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acked, l.last = append(l.acked, o), time.Now()
+	select {
+	case l.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for an acknowledgement that comes after now and returns how long it took.
+func (l *load) next(t *testing.T) time.Duration {
+	t.Helper()
+	start := time.Now()
+	deadline := time.After(patience)
+	for {
+		select {
+		case <-l.fresh:
+			l.mu.Lock()
+			last := l.last
+			l.mu.Unlock()
+			if last.After(start) {
+				return last.Sub(start)
+			}
+		case <-deadline:
+			t.Fatal("nothing was committed any more")
+		}
+	}
+}
+
+// TestKillAnyValidator kills validators at random moments under load; whatever was acknowledged is on every node.
+func TestKillAnyValidator(t *testing.T) {
+	w := newWorld(t, "sm")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	l, stop := w.startLoad(t.Context(), 0, 1, 2, 3)
+	l.next(t)
+	rounds := 4
+	if *figures {
+		rounds = 40
+	}
+	for round := range rounds {
+		victim := random.IntN(4)
+		if round%2 == 0 { // every other time the one that hurts most
+			victim = w.leader((victim + 1) % 4)
+		}
+		pause := time.Duration(random.IntN(300)) * time.Millisecond
+		<-time.After(pause)
+		w.kill(victim)
+		t.Logf("round %d: %s killed, next commit after %v", round, w.nodes[victim].Name, l.next(t))
+		w.start(victim)
+		w.awaitUp(victim)
+		l.next(t)
+	}
+	stop()
+	w.checkAcked(l)
+}
+
+// checkAcked fails unless every node holds every acknowledged transaction at the height that was acknowledged.
+func (w *world) checkAcked(l *load) {
+	w.t.Helper()
+	var top ledger.Height
+	seen := map[suite.Hash]bool{}
+	for _, o := range l.acked {
+		if seen[o.ID] {
+			w.t.Errorf("transaction %s was acknowledged twice", o.ID)
+		}
+		seen[o.ID] = true
+		top = max(top, o.Height)
+	}
+	w.agree(top, 0, 1, 2, 3, 4)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	for i := range w.nodes {
+		c := w.client(i)
+		for _, o := range l.acked {
+			got, err := c.Transaction(ctx, o.ID)
+			if err != nil || got.Height != o.Height {
+				w.t.Fatalf("%s: acknowledged transaction %s of height %d: %v, %+v", w.nodes[i].Name, o.ID, o.Height, err, got)
+			}
+		}
+	}
+	w.t.Logf("%d acknowledged transactions are on all nodes at their heights, up to %d", len(l.acked), top)
+}
+
+// TestTwoDown stops at less than a quorum, says why, and goes on when one returns.
+func TestTwoDown(t *testing.T) {
+	w := newWorld(t, "intl")
+	w.mustOpenScope(w.client(0))
+	w.kill(2)
+	w.kill(3)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	_, err := w.openScope(ctx, w.client(0))
+	cancel()
+	if err == nil {
+		t.Fatal("two of four validators committed a transaction")
+	}
+	w.poll("status says why", func() error {
+		out, err := w.aval("status", "--node", w.url(0))
+		if err == nil && strings.Contains(out, "quorum lost") && strings.Contains(out, "validator-2") && strings.Contains(out, "validator-3") {
+			return nil
+		}
+		return &unexpected{out, err}
+	})
+	w.start(3)
+	start := time.Now()
+	w.mustOpenScope(w.client(0))
+	t.Logf("one returned: the next commit came %v after its start", time.Since(start))
+	w.start(2)
+	w.awaitUp(2)
+	o := w.mustOpenScope(w.client(2))
+	w.agree(o.Height, 0, 1, 2, 3, 4)
+}
+
+// unexpected is what a command printed when something else was expected.
+type unexpected struct {
+	out string
+	err error
+}
+
+func (u *unexpected) Error() string { return "unexpected: " + u.out + " " + errText(u.err) }
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// TestReplayAfterRestart submits the same bytes again after every node was restarted.
+func TestReplayAfterRestart(t *testing.T) {
+	w := newWorld(t, "sm")
+	c := w.client(0)
+	authority := w.net.Genesis.Authority.ID
+	tx, err := c.NewTx(ledger.NewOp(authority, &ledger.ScopeOpen{Path: "/replay", Authority: authority}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Sign(tx, w.net.Keys["authority-admin"]); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	first, err := c.Submit(ctx, tx, api.WaitCommitted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.agree(first.Height, 0, 1, 2, 3, 4)
+	for i := range w.nodes {
+		w.kill(i)
+	}
+	for i := range w.nodes {
+		w.start(i)
+	}
+	for i := range w.nodes {
+		w.awaitUp(i)
+	}
+	again, err := w.client(2).Submit(ctx, tx, api.WaitCommitted)
+	if err != nil || again.Height != first.Height || again.Receipt.Index != first.Receipt.Index {
+		t.Fatalf("the same bytes after a restart: %+v, %v; at first %+v", again, err, first)
+	}
+	w.mustOpenScope(w.client(1))
+}
