@@ -180,7 +180,6 @@ func (s *State) pickLeaving(p *pending) {
 			break
 		}
 		p.left++
-		p.expired = t
 		r := s.tree.find(root, &t.key)
 		if r == 0 {
 			continue
@@ -193,6 +192,7 @@ func (s *State) pickLeaving(p *pending) {
 		})
 		if !rewritten {
 			p.leaving = append(p.leaving, t.key)
+			p.expired = t
 		}
 	}
 	slices.SortFunc(p.leaving, func(a, b suite.Hash) int { return compare(&a, &b) })

@@ -150,6 +150,26 @@ func TestTombstonesLeave(t *testing.T) {
 	}
 }
 
+// TestTombstoneRewritten checks a deleted key that is written again before it would leave, the last in its queue.
+func TestTombstoneRewritten(t *testing.T) {
+	p := newPair(t, suiteOf(t, "intl"), Config{Store: kv.NewMemory()})
+	p.apply(put("a", "v"), put("b", "v"))
+	p.apply(del("a"))
+	p.apply(del("b"))
+	p.apply(put("b", "again"))
+	// Open starts from a block after this one, which does not know of b's tombstone.
+	for range UndoHeights + 4 {
+		p.apply(put("tick", "v"))
+	}
+	p.quiet(merkle.TombstoneHeights)
+	for range 3 {
+		p.apply(put("tick", "v"))
+		p.reopen()
+		p.checkHead([]byte("a"))
+		p.checkHead([]byte("b"))
+	}
+}
+
 // TestDrop empties the tree and fills it again: nodes are given back and used again.
 func TestDrop(t *testing.T) {
 	p := newPair(t, suiteOf(t, "intl"), Config{Store: kv.NewMemory()})
