@@ -17,7 +17,7 @@ import (
 type load struct {
 	mu    sync.Mutex
 	acked []*api.Outcome
-	last  time.Time
+	last  time.Time // submission of the newest acknowledged transaction
 	fresh chan struct{} // one token per acknowledgement
 }
 
@@ -31,6 +31,7 @@ func (w *world) startLoad(ctx context.Context, nodes ...int) (*load, func()) {
 		go func() {
 			defer wg.Done()
 			for ctx.Err() == nil {
+				submitted := time.Now()
 				o, err := w.openScope(ctx, c)
 				if err != nil {
 					if ctx.Err() == nil {
@@ -38,24 +39,27 @@ func (w *world) startLoad(ctx context.Context, nodes ...int) (*load, func()) {
 					}
 					return
 				}
-				l.note(o)
+				l.note(o, submitted)
 			}
 		}()
 	}
 	return l, func() { cancel(); wg.Wait() }
 }
 
-func (l *load) note(o *api.Outcome) {
+func (l *load) note(o *api.Outcome, submitted time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.acked, l.last = append(l.acked, o), time.Now()
+	l.acked = append(l.acked, o)
+	if submitted.After(l.last) {
+		l.last = submitted
+	}
 	select {
 	case l.fresh <- struct{}{}:
 	default:
 	}
 }
 
-// next waits for an acknowledgement that comes after now and returns how long it took.
+// next waits until a transaction submitted from now on is acknowledged, and returns how long that took.
 func (l *load) next(t *testing.T) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -67,7 +71,7 @@ func (l *load) next(t *testing.T) time.Duration {
 			last := l.last
 			l.mu.Unlock()
 			if last.After(start) {
-				return last.Sub(start)
+				return time.Since(start)
 			}
 		case <-deadline:
 			t.Fatal("nothing was committed any more")
