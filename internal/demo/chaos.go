@@ -22,12 +22,12 @@ func (p *play) kill(ctx context.Context) error {
 		return err
 	}
 	p.victim = 0
-	for i, k := range p.net.nodes {
-		if k.name == status.Engine.Leader {
+	for i := range p.net.genesis.Validators {
+		if p.net.nodeName(i) == status.Engine.Leader {
 			p.victim = i
 		}
 	}
-	name := p.net.nodes[p.victim].name
+	name := p.net.nodeName(p.victim)
 	extra := func(i int) *deal {
 		return p.deal(p.as(baoli, p.register(sale{fmt.Sprintf("BL-2026-01%02d", i), baoli, hengxin, ledger.Fen(1000_00 + i)})))
 	}
@@ -78,7 +78,7 @@ func (p *play) revive(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	name := p.net.nodes[p.victim].name
+	name := p.net.nodeName(p.victim)
 	err = poll(ctx, awaitTimeout, name+" to catch up", func(ctx context.Context) (bool, error) {
 		n, err := p.nodes[p.victim].NetworkInfo(ctx)
 		return err == nil && n.Height >= before.Height, err
@@ -122,7 +122,7 @@ func (d *desk) everyNode(fn func(i int, c *client.Client) error) error {
 	for i, c := range d.nodes {
 		wg.Go(func() {
 			if err := fn(i, c); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", d.net.nodes[i].name, err)
+				errs[i] = fmt.Errorf("%s: %w", d.net.nodeName(i), err)
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 
 	"aval/api"
 	"aval/client"
+	"aval/internal/config"
+	"aval/internal/genesis"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -204,7 +206,7 @@ func (p *play) checkHistory(ctx context.Context, height ledger.Height) error {
 	for h := range histories[0] {
 		for i := range histories {
 			if err := p.checkBlock(histories[i][h], histories[0][h], previous); err != nil {
-				return fmt.Errorf("%s, block %d: %w", p.net.nodes[i].name, h+1, err)
+				return fmt.Errorf("%s, block %d: %w", p.net.nodeName(i), h+1, err)
 			}
 		}
 		previous = histories[0][h].Hash
@@ -215,9 +217,9 @@ func (p *play) checkHistory(ctx context.Context, height ledger.Height) error {
 func (p *play) checkBlock(b, other *api.Block, previous suite.Hash) error {
 	switch {
 	case b.Hash != other.Hash || !reflect.DeepEqual(b.Header, other.Header):
-		return fmt.Errorf("its header is not that of %s", p.net.nodes[0].name)
+		return fmt.Errorf("its header is not that of %s", p.net.nodeName(0))
 	case !reflect.DeepEqual(b.Receipts, other.Receipts):
-		return fmt.Errorf("its receipts are not those of %s", p.net.nodes[0].name)
+		return fmt.Errorf("its receipts are not those of %s", p.net.nodeName(0))
 	case b.Header.Hash(p.net.suite) != b.Hash || b.Header.Previous != previous:
 		return errors.New("it is not chained to the block before")
 	}
@@ -253,7 +255,7 @@ func (p *play) checkProofs(ctx context.Context, keys [][]byte) error {
 		for k := range keys {
 			a, b := shown[i][k].Verdict, shown[0][k].Verdict
 			if a.Present != b.Present || string(a.Value) != string(b.Value) || a.Written != b.Written || a.Present != (k < len(keys)-1) {
-				return fmt.Errorf("%s proves another value of key %x than %s", p.net.nodes[i].name, keys[k], p.net.nodes[0].name)
+				return fmt.Errorf("%s proves another value of key %x than %s", p.net.nodeName(i), keys[k], p.net.nodeName(0))
 			}
 		}
 	}
@@ -281,7 +283,7 @@ func (p *play) checkVerify(ctx context.Context) error {
 		lab  bool
 		want int
 	}{{good, true, 0}, {good, false, 1}, {bad, true, 1}} {
-		args := []string{"verify", c.file, "--genesis", filepath.Join(p.result.Dir, genesisName), "--home", filepath.Join(p.result.Dir, clientName)}
+		args := []string{"verify", c.file, "--genesis", filepath.Join(p.result.Dir, config.GenesisName), "--home", filepath.Join(p.result.Dir, genesis.ClientDir)}
 		if c.lab {
 			args = append(args, "--lab")
 		}

@@ -16,7 +16,7 @@ import (
 // desk makes, signs and submits transactions for the parties of one network.
 type desk struct {
 	net *network
-	// front speaks to the gateway and, should that fail, to the validators; nodes speak to one node each, in the order of net.nodes.
+	// front speaks to the gateway and, should that fail, to the validators; nodes speak to one node each, validators first.
 	front *client.Client
 	nodes []*client.Client
 	// count counts submissions.
@@ -201,7 +201,7 @@ func (d *desk) advance(ctx context.Context, to ledger.Time) error {
 		return fmt.Errorf("advance the clock to %s: %w", to, err)
 	}
 	return poll(ctx, awaitTimeout, fmt.Sprintf("ledger time %s", to), func(ctx context.Context) (bool, error) {
-		p, err := d.front.Party(ctx, d.net.authority.id)
+		p, err := d.front.Party(ctx, d.p(authority).id)
 		return err == nil && p.AsOf.Time >= to, err
 	})
 }

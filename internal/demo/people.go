@@ -15,16 +15,6 @@ type identityService struct {
 	secret []byte
 }
 
-func newIdentityService(s suite.Suite) (*identityService, error) {
-	signer, err := s.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	secret := make([]byte, 32)
-	rand.Read(secret) // never fails: the runtime stops the program if the system has no randomness
-	return &identityService{suite: s, signer: signer, secret: secret}, nil
-}
-
 // person returns what stands for a person, by the service's own name for it, in a party.
 func (i *identityService) person(name string, party ledger.PartyID) suite.Hash {
 	return ledger.PersonCommitment(i.suite, i.secret, name, party)
@@ -48,8 +38,8 @@ type party struct {
 	second *key
 }
 
-// newParty makes the staff of an organisation: three persons with one key each.
-func newParty(s suite.Suite, o organisation) (*party, error) {
+// newParty makes the staff of an organisation: three persons with one key each, taken from signer by its name.
+func newParty(o organisation, signer func(name string) (suite.Signer, error)) (*party, error) {
 	id, err := o.id()
 	if err != nil {
 		return nil, err
@@ -60,8 +50,10 @@ func newParty(s suite.Suite, o organisation) (*party, error) {
 		name string
 		caps ledger.Capability
 	}{{&p.admin, "admin", ledger.CapAdmin}, {&p.maker, "maker", ledger.CapMaker}, {&p.checker, "checker", ledger.CapChecker}} {
-		if *place.key, err = newKey(s, o.alias+"-"+place.name, place.caps, o.alias+"/"+place.name); err != nil {
-			return nil, err
+		name := o.alias + "-" + place.name
+		*place.key = key{name: name, caps: place.caps, person: name}
+		if place.key.signer, err = signer(name); err != nil {
+			return nil, fmt.Errorf("key %s: %w", name, err)
 		}
 	}
 	return p, nil
@@ -69,17 +61,9 @@ func newParty(s suite.Suite, o organisation) (*party, error) {
 
 // addSecond gives the maker's person a second key, which may check.
 func (p *party) addSecond(s suite.Suite) error {
-	k, err := newKey(s, p.alias+"-second", ledger.CapChecker, p.maker.person)
-	p.second = &k
-	return err
-}
-
-func newKey(s suite.Suite, name string, caps ledger.Capability, person string) (key, error) {
 	signer, err := s.GenerateKey(rand.Reader)
-	if err != nil {
-		return key{}, fmt.Errorf("make key %s: %w", name, err)
-	}
-	return key{name: name, caps: caps, person: person, signer: signer}, nil
+	p.second = &key{name: p.alias + "-second", caps: ledger.CapChecker, person: p.maker.person, signer: signer}
+	return err
 }
 
 // keys returns every key of p.

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"aval/internal/genesis"
 	"aval/internal/keyfile"
 )
 
@@ -49,7 +49,7 @@ func (l *launcher) close() { close(l.jobs) }
 type process struct {
 	name    string
 	home    string
-	place   place
+	url     string
 	logPath string
 
 	cmd *exec.Cmd
@@ -166,32 +166,30 @@ func tail(path string, lines int) string {
 	return strings.Join(last, "\n")
 }
 
-// freePlaces returns addresses on loopback that nobody listens on. They lie below the ports that the system gives to outgoing
-// connections, one of which could otherwise take the address of a node that is just restarting.
-func freePlaces(n int) ([]place, error) {
-	const low, high, tries = 20_000, 32_000, 1000
-	var listeners []net.Listener
-	for i := 0; i < tries && len(listeners) < 2*n; i++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low)))
-		if err == nil {
-			listeners = append(listeners, l)
+// freeBase returns a port from which n ports, and n more above by genesis.LinkPortOffset, are free on loopback. They lie below the
+// ports that the system gives to outgoing connections, one of which could otherwise take the address of a node that is just
+// restarting.
+func freeBase(n int) (int, error) {
+	const low, high, tries = 20_000, 31_000, 1000
+	for range tries {
+		base := low + rand.IntN(high-low-n)
+		free := true
+		for i := range 2 * n {
+			port := base + i
+			if i >= n {
+				port = base + i - n + genesis.LinkPortOffset
+			}
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err == nil {
+				err = l.Close()
+			}
+			free = free && err == nil
+		}
+		if free {
+			return base, nil
 		}
 	}
-	var errs []error
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
-	}
-	if len(listeners) < 2*n {
-		errs = append(errs, fmt.Errorf("no %d free ports found between %d and %d on 127.0.0.1", 2*n, low, high))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	places := make([]place, n)
-	for i := range places {
-		places[i] = place{http: listeners[2*i].Addr().String(), link: listeners[2*i+1].Addr().String()}
-	}
-	return places, nil
+	return 0, fmt.Errorf("no %d free ports found between %d and %d on 127.0.0.1", 2*n, low, high+genesis.LinkPortOffset)
 }
 
 // cluster is the demo's nodes.
@@ -201,25 +199,25 @@ type cluster struct {
 	passphrase []byte
 }
 
-// startCluster writes homes below dir and starts every node.
-func startCluster(ctx context.Context, n *network, dir string) (*cluster, error) {
-	places, err := freePlaces(len(n.nodes))
+// startCluster writes the network to dir and starts every node. Nodes stop when the cluster is stopped, not when ctx ends.
+func startCluster(n *network, dir string) (*cluster, error) {
+	base, err := freeBase(len(n.genesis.Validators) + len(n.genesis.Observers))
 	if err != nil {
 		return nil, err
 	}
 	c := &cluster{launcher: newLauncher(), passphrase: newPassphrase()}
-	homes, err := n.writeHomes(dir, places, c.passphrase)
+	nodes, err := n.founded.Write(genesis.Layout{Dir: dir, BasePort: base, Passphrase: c.passphrase, Iterations: sealIterations})
 	if err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
-	for i, home := range homes {
-		p := &process{name: n.nodes[i].name, home: home, place: places[i], logPath: filepath.Join(dir, n.nodes[i].name+".log")}
+	for _, node := range nodes {
+		p := &process{name: node.Name, home: node.Home, url: "http://" + node.HTTP, logPath: filepath.Join(dir, node.Name+".log")}
 		if err := p.start(c.launcher, c.passphrase); err != nil {
 			return nil, errors.Join(err, c.stop())
 		}
 		c.processes = append(c.processes, p)
 	}
-	return c, ctx.Err()
+	return c, nil
 }
 
 // restart starts a node that has ended.
@@ -241,6 +239,3 @@ func (c *cluster) dead() error {
 	}
 	return nil
 }
-
-// url returns the base URL of node i.
-func (c *cluster) url(i int) string { return "http://" + c.processes[i].place.http }

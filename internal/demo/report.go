@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"aval/api"
+	"aval/internal/config"
 	"aval/ledger"
 )
 
@@ -202,7 +203,7 @@ func (r *reporter) lookFurther(res *Result, program, client string) {
 		{"the same over HTTP", "curl " + path(api.PathVoucherLots, id)},
 		{"a block", "curl " + path(api.PathBlock, "5")},
 		{"the interface", "curl " + gateway + api.PathOpenAPI},
-		{"verify a proof, offline", fmt.Sprintf("%s verify %s/%s --genesis %s/%s --lab", program, res.Dir, proofIssue, res.Dir, genesisName)},
+		{"verify a proof, offline", fmt.Sprintf("%s verify %s/%s --genesis %s/%s --lab", program, res.Dir, proofIssue, res.Dir, config.GenesisName)},
 		{"logs", fmt.Sprintf("ls %s/*.log", res.Dir)},
 	} {
 		r.printf("  %-26s %s\n", c.what, c.command)

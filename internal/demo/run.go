@@ -12,6 +12,7 @@ import (
 	"aval/api"
 	"aval/client"
 	"aval/internal/config"
+	"aval/internal/genesis"
 	"aval/internal/keyfile"
 	"aval/ledger"
 	"aval/suite"
@@ -37,10 +38,10 @@ type Config struct {
 }
 
 const (
-	genesisName = "genesis.cbor"
-	clientName  = "client"
-	proofIssue  = "issued.proof"
-	proofLots   = "voucher.proof"
+	proofIssue = "issued.proof"
+	proofLots  = "voucher.proof"
+	// passphraseName is a file with the passphrase of keys that are worth nothing.
+	passphraseName = "passphrase"
 )
 
 // Run plays the demo case. With Check it returns an error that names everything that differs from what must be; without, it
@@ -116,7 +117,7 @@ func newPlay(ctx context.Context, cfg *Config, dir string) (*play, error) {
 	if cfg.Terminal {
 		r.bar = cfg.Stderr
 	}
-	n, err := newNetwork(plan{name: "aval-demo", suite: cfg.Suite, clock: ledger.ClockLab, start: nine(dayOpen), validators: 4, gateway: true,
+	n, err := newNetwork(plan{name: "aval-demo", suite: cfg.Suite, clock: ledger.ClockLab, start: nine(dayOpen), validators: 4, gateways: 1,
 		calendar: demoCalendar(), cast: demoCast})
 	if err != nil {
 		return nil, err
@@ -124,11 +125,8 @@ func newPlay(ctx context.Context, cfg *Config, dir string) (*play, error) {
 	if err := n.parties[ruida].addSecond(cfg.Suite); err != nil {
 		return nil, err
 	}
-	if err := createFile(filepath.Join(dir, genesisName), n.file); err != nil {
-		return nil, err
-	}
 	r.printf("Four validators and a gateway on 127.0.0.1, suite %s, network %s\n%s\n\n", cfg.Suite.Name(), short(n.id), api.LabBanner)
-	c, err := startCluster(ctx, n, dir)
+	c, err := startCluster(n, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +140,8 @@ func newPlay(ctx context.Context, cfg *Config, dir string) (*play, error) {
 
 func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir string) (*play, error) {
 	var urls []string
-	for i := range c.processes {
-		urls = append(urls, c.url(i))
+	for _, node := range c.processes {
+		urls = append(urls, node.url)
 	}
 	d, err := newDesk(n, urls)
 	if err != nil {
@@ -152,11 +150,11 @@ func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir s
 	last := len(urls) - 1
 	p := &play{desk: d, out: r, cluster: c, result: &Result{Network: n.id, Suite: n.suite.Name(), Dir: dir, Gateway: urls[last], Nodes: urls[:last],
 		Checks: []Check{}}}
-	if err := p.writeClientHome(filepath.Join(dir, clientName), urls[last:]); err != nil {
+	if err := p.equip(filepath.Join(dir, genesis.ClientDir)); err != nil {
 		return nil, err
 	}
 	for i, node := range d.nodes {
-		err := poll(ctx, awaitTimeout, n.nodes[i].name+" to answer", func(ctx context.Context) (bool, error) {
+		err := poll(ctx, awaitTimeout, n.nodeName(i)+" to answer", func(ctx context.Context) (bool, error) {
 			if err := c.dead(); err != nil {
 				return false, err
 			}
@@ -170,37 +168,22 @@ func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir s
 	return p, nil
 }
 
-// writeClientHome writes a home for the command line: profile and genesis. The parties' keys stay with this program.
-func (p *play) writeClientHome(home string, urls []string) error {
-	return writeProfile(p.net, home, urls)
-}
-
-// writeProfile writes a client's profile and the genesis to home.
-func writeProfile(n *network, home string, urls []string) error {
-	profile := config.Profile{Nodes: urls, Genesis: config.GenesisName, Parties: map[string]string{}}
-	for alias, member := range n.parties {
-		profile.Parties[alias] = string(member.id)
-	}
-	if err := profile.Save(home); err != nil {
+// equip adds the parties' names and keys to the home of the command line, so that readers can go on with the story.
+func (p *play) equip(home string) error {
+	if err := p.net.seal(keyfile.Dir(filepath.Join(home, config.KeysName)), p.cluster.passphrase); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(home, config.GenesisName)); err == nil {
-		return nil
+	if err := os.WriteFile(filepath.Join(home, passphraseName), append(p.cluster.passphrase, '\n'), 0o600); err != nil {
+		return err
 	}
-	return createFile(filepath.Join(home, config.GenesisName), n.file)
-}
-
-// sealParties writes every party's keys to the key directory of a client's home.
-func sealParties(n *network, home string, passphrase []byte) error {
-	dir := keyfile.Dir(filepath.Join(home, config.KeysName))
-	for _, member := range n.parties {
-		for _, k := range member.keys() {
-			if err := sealKey(n.suite, dir, k.name, member.name+", "+k.caps.String(), k.signer, passphrase); err != nil {
-				return err
-			}
-		}
+	profile, err := config.LoadProfile(home)
+	if err != nil {
+		return err
 	}
-	return nil
+	for alias, member := range p.net.parties {
+		profile.Parties[alias] = string(member.id)
+	}
+	return profile.Save(home)
 }
 
 // scene is one step of the performance.
@@ -289,7 +272,7 @@ func (p *play) conclude(ctx context.Context, cfg *Config) error {
 	if verdict != nil || cfg.Check {
 		return errors.Join(verdict, p.out.err)
 	}
-	p.out.lookFurther(p.result, cfg.Program, filepath.Join(p.result.Dir, clientName))
+	p.out.lookFurther(p.result, cfg.Program, filepath.Join(p.result.Dir, genesis.ClientDir))
 	p.out.printf("\nThe network stays up. Ctrl-C stops it%s.\n", map[bool]string{true: " and removes " + p.result.Dir, false: ""}[cfg.Dir == ""])
 	if p.out.err != nil {
 		return p.out.err

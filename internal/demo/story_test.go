@@ -39,7 +39,7 @@ func playAlone(t *testing.T, s suite.Suite) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	running, err := node.Start(ctx, node.Config{Name: "alone", Role: node.RoleDev, Genesis: n.genesis, Suite: s, Self: n.nodes[0].signer,
+	running, err := node.Start(ctx, node.Config{Name: "alone", Role: node.RoleDev, Genesis: n.genesis, Suite: s, Self: n.founded.Validators[0],
 		DataDir: t.TempDir(), HTTPListener: l, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
