@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"aval/internal/clock"
 	"aval/internal/exec"
 	"aval/internal/invariant"
@@ -35,6 +37,8 @@ type Config struct {
 	OnExecuted func(h *ledger.Header, receipts []ledger.Receipt)
 	// VerifiedBytesMax bounds the memory of verified batches that wait to be ordered. Default 64 MiB.
 	VerifiedBytesMax int
+	// Registerer takes the chain's metrics. Default: none.
+	Registerer prometheus.Registerer
 }
 
 // Validate reports every problem of c at once.
@@ -48,6 +52,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Clock == nil {
 		errs = append(errs, errors.New("chain: Clock is required"))
+	}
+	if c.VerifiedBytesMax < 0 {
+		errs = append(errs, errors.New("chain: VerifiedBytesMax is negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -73,6 +80,7 @@ type Chain struct {
 	valHash    suite.Hash
 	executor   *exec.Executor
 	batches    *batchCache
+	metrics    *metrics
 
 	// stateMu is held for writing while a height is applied, for reading by readers of the executed state.
 	stateMu sync.RWMutex
@@ -83,7 +91,7 @@ type Chain struct {
 	// head is the newest durable block; at the start a block of height 0.
 	head     *ledger.Block
 	headHash suite.Hash
-	// executed is the newest executed height. Invariant: executed <= head.Height.
+	// executed is the newest executed height. Invariant: executed <= head.Height <= executed + Lag.
 	executed ledger.Height
 	// outcomes of the executed heights within keepOutcomes of executed.
 	outcomes map[ledger.Height]*outcome
@@ -93,7 +101,7 @@ type Chain struct {
 	changed chan struct{}
 	broken  error
 
-	queue   chan *ledger.Block
+	queue   chan task // the blocks that are not executed, one of them perhaps taken out
 	stop    chan struct{}
 	done    chan struct{}
 	stopped sync.Once
@@ -128,10 +136,14 @@ func Open(cfg Config) (*Chain, error) {
 		validators: cfg.Genesis.Validators, valHash: cfg.Genesis.Validators.Hash(cfg.Suite),
 		executor: executor, batches: newBatchCache(cfg.VerifiedBytesMax),
 		outcomes: map[ledger.Height]*outcome{}, ordered: newWindow(), spent: newWindow(),
-		changed: make(chan struct{}), queue: make(chan *ledger.Block, ledger.Lag-1),
+		changed: make(chan struct{}), queue: make(chan task, ledger.Lag),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.metrics = newMetrics(c)
 	if err := c.restore(); err != nil {
+		return nil, err
+	}
+	if err := c.metrics.register(); err != nil {
 		return nil, err
 	}
 	go c.run()
@@ -142,6 +154,7 @@ func Open(cfg Config) (*Chain, error) {
 func (c *Chain) Close() error {
 	c.stopped.Do(func() { close(c.stop) })
 	<-c.done
+	c.metrics.unregister()
 	return nil
 }
 
@@ -207,19 +220,22 @@ func (c *Chain) WaitExecuted(ctx context.Context, height ledger.Height) error {
 			return nil
 		}
 		if broken != nil {
-			return fmt.Errorf("chain: execution stopped: %w", broken)
+			return stoppedBy(broken)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.stop:
-			return errClosed
+			return ErrClosed
 		}
 	}
 }
 
-var errClosed = errors.New("chain: closed")
+// ErrClosed reports a chain that is shutting down.
+var ErrClosed = errors.New("chain: closed")
+
+func stoppedBy(broken error) error { return fmt.Errorf("chain: execution stopped: %w", broken) }
 
 // At says of which block a state is: its height and ledger time.
 type At struct {
@@ -227,15 +243,17 @@ type At struct {
 	Time   ledger.Time
 }
 
-// Read runs fn on a journal over one executed height. The journal must not be used after fn returns.
+// Read runs fn on a journal over one executed height. The journal must not be used after fn returns. A record that does not
+// decode is an error here, and so is a failure of the store.
 func (c *Chain) Read(fn func(j *vm.Journal, at At) error) error {
 	c.stateMu.RLock()
 	defer c.stateMu.RUnlock()
 	j := vm.NewJournal(stateView{c.state})
-	if err := fn(j, c.at); err != nil {
-		return err
+	err := guard(func() error { return fn(j, c.at) })
+	if j.Err() != nil { // whatever fn made of what it could not read
+		return j.Err()
 	}
-	return j.Err()
+	return err
 }
 
 // stateView reads the executed head of the state.
@@ -293,14 +311,14 @@ func (c *Chain) WaitCommitted(ctx context.Context, height ledger.Height) error {
 			return nil
 		}
 		if err := c.Broken(); err != nil {
-			return err
+			return stoppedBy(err)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-c.stop:
-			return errClosed
+			return ErrClosed
 		}
 	}
 }

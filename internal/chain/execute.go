@@ -1,11 +1,14 @@
 package chain
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"aval/codec"
 	"aval/internal/exec"
 	"aval/internal/invariant"
+	"aval/internal/kv"
 	"aval/internal/state"
 	"aval/internal/vm"
 	"aval/ledger"
@@ -13,9 +16,17 @@ import (
 	"aval/suite"
 )
 
-// Commit stores a decided block with its certificate durably and hands it to execution. It blocks while execution is
-// Lag behind. A block already held is accepted again if it is the same; another one at its height breaks an invariant.
-// The caller has validated the block or verified its certificate.
+// task is a committed block on its way to execution.
+type task struct {
+	block   *ledger.Block
+	payload *ledger.Payload
+	// again is true if it may have been executed before, in an earlier life of this node.
+	again bool
+}
+
+// Commit stores a decided block with its certificate durably and hands it to execution. It first waits until height − Lag is
+// executed. A block already held is accepted again if it is the same; another one at its height breaks an invariant. After
+// an error the block may be stored or not. The caller has validated the block or verified its certificate.
 func (c *Chain) Commit(b *ledger.Block) error {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
@@ -31,6 +42,9 @@ func (c *Chain) Commit(b *ledger.Block) error {
 	if err != nil {
 		return fmt.Errorf("chain: payload of decided block %d: %w", h, err)
 	}
+	if err := c.waitLag(context.Background(), h); err != nil {
+		return err
+	}
 	batch := c.cfg.Blocks.NewBatch()
 	batch.Set(heightKey(rowBlock, h), codec.MustMarshal(b))
 	if err := c.cfg.Blocks.Apply(batch, true); err != nil {
@@ -43,22 +57,20 @@ func (c *Chain) Commit(b *ledger.Block) error {
 	c.noteOrdered(b, payload)
 	c.notify()
 	c.mu.Unlock()
-	select {
-	case c.queue <- b:
-		return nil
-	case <-c.stop:
-		return nil // it is durable, and will be replayed
-	}
+	c.metrics.committed(b)
+	c.queue <- task{block: b, payload: payload} // has room: at most Lag blocks are not executed
+	return nil
 }
 
-// Import verifies the certificate of a block from anywhere and commits it.
+// Import verifies the certificate of a block from anywhere and commits it. A height that is held already is not looked at.
 func (c *Chain) Import(b *ledger.Block) error {
 	head, headHash := c.headAndHash()
 	if b.Header.Height <= head.Header.Height {
 		return nil
 	}
+	epoch, set := c.Epoch()
 	want := ledger.Header{
-		Version: ledger.HeaderVersion, Suite: c.suite.ID(), Network: c.network, Height: head.Header.Height + 1,
+		Version: ledger.HeaderVersion, Suite: c.suite.ID(), Network: c.network, Epoch: epoch, Height: head.Header.Height + 1,
 		Previous: headHash, Wall: b.Header.Wall, Time: b.Header.Time,
 		Proposal:    ledger.ProposalHash(c.suite, b.Metadata, b.Sequence),
 		PayloadHash: c.suite.Hash(ledger.DomainPayload, b.Payload),
@@ -66,9 +78,10 @@ func (c *Chain) Import(b *ledger.Block) error {
 		PayloadRoot: b.Header.PayloadRoot, Validators: c.valHash, NextValidators: c.valHash,
 	}
 	if want != b.Header {
-		return fmt.Errorf("chain: block %d does not follow this node's block %d on network %s", b.Header.Height, head.Header.Height, c.network)
+		return fmt.Errorf("chain: block %d does not follow this node's block %d on network %s: %s",
+			b.Header.Height, head.Header.Height, c.network, headerDifference(&want, &b.Header))
 	}
-	if err := ledger.VerifyCertificate(c.suite, c.validators, &b.Header, &b.Certificate); err != nil {
+	if err := ledger.VerifyCertificate(c.suite, set, &b.Header, &b.Certificate); err != nil {
 		return err
 	}
 	return c.Commit(b)
@@ -100,13 +113,13 @@ func (c *Chain) run() {
 	defer close(c.done)
 	for {
 		select {
-		case b := <-c.queue:
-			receipts, err := c.guardedExecute(b)
+		case t := <-c.queue:
+			receipts, err := c.guardedExecute(t)
 			if err != nil {
-				c.fail(fmt.Errorf("execute block %d: %w", b.Header.Height, err))
+				c.fail(fmt.Errorf("execute block %d: %w", t.block.Header.Height, err))
 				return
 			}
-			c.cfg.OnExecuted(&b.Header, receipts)
+			c.cfg.OnExecuted(&t.block.Header, receipts)
 		case <-c.stop:
 			return
 		}
@@ -114,21 +127,22 @@ func (c *Chain) run() {
 }
 
 // guardedExecute is execute with a broken invariant as its error.
-func (c *Chain) guardedExecute(b *ledger.Block) (receipts []ledger.Receipt, err error) {
+func (c *Chain) guardedExecute(t task) (receipts []ledger.Receipt, err error) {
 	err = guard(func() error {
-		receipts, err = c.execute(b)
+		receipts, err = c.execute(t)
 		return err
 	})
 	return receipts, err
 }
 
 // execute runs one block, commits what it does and returns its receipts. It is called for one height after another.
-func (c *Chain) execute(b *ledger.Block) ([]ledger.Receipt, error) {
-	h := &b.Header
+func (c *Chain) execute(t task) ([]ledger.Receipt, error) {
+	h := &t.block.Header
+	begin := c.cfg.Clock.Now()
 	if err := c.checkRoots(h); err != nil {
 		return nil, err
 	}
-	txs, err := c.decodeTxs(b)
+	txs, err := c.decodeTxs(t.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -147,28 +161,64 @@ func (c *Chain) execute(b *ledger.Block) ([]ledger.Receipt, error) {
 	if row.Offset, err = c.offsetAfter(h, result); err != nil {
 		return nil, err
 	}
-	if err := c.storeReceipts(h, result, &row); err != nil {
+	if err := c.storeReceipts(h, result, &row, t.again); err != nil {
 		return nil, err
 	}
 	c.stateMu.Lock()
 	roots, err := c.state.Apply(uint64(h.Height), writesOf(result.Changes))
-	c.at = At{Height: h.Height, Time: h.Time}
+	if err == nil {
+		c.at = At{Height: h.Height, Time: h.Time}
+	}
 	c.stateMu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	c.finish(h, result, c.newOutcome(roots, &row))
+	c.metrics.executed(result.Receipts, c.cfg.Clock.Now().Sub(begin))
 	return result.Receipts, nil
 }
 
 // checkRoots compares the certified roots of height − Lag with our own. A difference means that this node has
 // diverged from a quorum: it must stop.
 func (c *Chain) checkRoots(h *ledger.Header) error {
-	want := c.rootsFor(h.Height)
+	want, err := c.rootsFor(h.Height)
+	if err != nil {
+		return err
+	}
 	invariant.Check(want.state == h.StateRoot && want.write == h.WriteRoot && want.receipts == h.ReceiptsRoot,
 		"block %d certifies state %s, writes %s, receipts %s for height %d; this node computed %s, %s, %s",
 		h.Height, h.StateRoot, h.WriteRoot, h.ReceiptsRoot, h.Height-ledger.Lag, want.state, want.write, want.receipts)
 	return nil
+}
+
+// storeReceipts makes the receipts of a height and their indexes durable. It must precede the state of that height: a
+// state that is ahead of its receipts could not make them again. A block that is executed again makes the same.
+func (c *Chain) storeReceipts(h *ledger.Header, r *exec.Result, row *receiptsRow, again bool) error {
+	key, value := heightKey(rowReceipts, h.Height), codec.MustMarshal(row)
+	if again {
+		have, err := c.cfg.Blocks.Get(key)
+		if err == nil {
+			invariant.Check(string(have) == string(value), "block %d had other receipts when it was executed before", h.Height)
+			return nil
+		}
+		if !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+	}
+	batch := c.cfg.Blocks.NewBatch()
+	batch.Set(key, value)
+	for i := range r.Receipts {
+		receipt := &r.Receipts[i]
+		pos := codec.MustMarshal(&Position{Height: h.Height, Index: receipt.Index})
+		switch {
+		case receipt.Boundary || receipt.Code == ledger.CodeReplay:
+		case receipt.Final:
+			batch.Set(hashKey(rowTx, receipt.Tx), pos)
+		default:
+			batch.Set(hashKey(rowAttempt, receipt.Signed), pos)
+		}
+	}
+	return c.cfg.Blocks.Apply(batch, true)
 }
 
 // finish makes the results of a height visible.

@@ -19,78 +19,80 @@ func invalid(format string, args ...any) error {
 
 // Assemble implements consensus.Ledger.
 func (c *Chain) Assemble(ctx context.Context, metadata []byte, sequence uint64, requests [][]byte) (*ledger.Block, error) {
-	head, _ := c.headAndHash()
-	height := head.Header.Height + 1
-	if err := c.waitLag(ctx, height); err != nil {
+	head, headHash := c.headAndHash()
+	if err := c.waitLag(ctx, head.Header.Height+1); err != nil {
 		return nil, err
 	}
 	wall := max(c.Now(), head.Header.Wall)
-	payload := codec.MustMarshal(c.selectRequests(wall, requests))
-	b := &ledger.Block{Payload: payload, Metadata: metadata, Sequence: sequence}
-	p, err := ledger.DecodePayload(payload)
+	p := c.selectRequests(&head.Header, wall, requests)
+	b := &ledger.Block{Payload: codec.MustMarshal(p), Metadata: metadata, Sequence: sequence}
+	header, err := c.headerFor(&head.Header, headHash, b, p, wall)
 	if err != nil {
 		return nil, err
 	}
-	b.Header = c.headerFor(head, b, p, wall)
+	b.Header = header
 	return b, nil
 }
 
-// selectRequests returns the payload of those requests that may be proposed at wall, within the limits of a block.
-func (c *Chain) selectRequests(wall ledger.Time, requests [][]byte) *ledger.Payload {
+const (
+	// entryBytesMax is what an entry takes in a payload beside the bytes of its batch.
+	entryBytesMax = 128
+	// payloadBytesRest is what a payload takes beside its entries.
+	payloadBytesRest = 64 * (ledger.BlockTicksMax + 1)
+)
+
+// selectRequests returns the payload of those requests that may be proposed at wall after head, within the limits of a
+// block.
+func (c *Chain) selectRequests(head *ledger.Header, wall ledger.Time, requests [][]byte) *ledger.Payload {
 	var p ledger.Payload
 	seen := map[ledger.RequestID]bool{}
-	bytes := 1024
+	bytes := payloadBytesRest
 	for _, raw := range requests {
-		id, err := c.RequestID(raw)
-		if err != nil || seen[id] || c.Ordered(id) {
+		r, err := c.readRequest(raw)
+		if err != nil || seen[r.id] || c.Ordered(r.id) {
 			continue
 		}
-		r, err := ledger.DecodeOrderingRequest(raw)
-		if err != nil {
-			continue
-		}
-		seen[id] = true
-		if r.Kind == ledger.RequestTick {
-			if t, err := ledger.DecodeTick(r.Body); err == nil && len(p.Ticks) < ledger.BlockTicksMax {
-				p.Ticks = append(p.Ticks, *t)
+		if r.tick != nil {
+			if r.tick.Height <= head.Height+1 && len(p.Ticks) < ledger.BlockTicksMax {
+				seen[r.id] = true
+				p.Ticks = append(p.Ticks, *r.tick)
 			}
 			continue
 		}
-		b, err := c.checkBatch(r.Body)
-		if err != nil || c.checkAge(b.wall, wall) != nil ||
-			len(p.Entries) == ledger.BlockBatchesMax || bytes+len(r.Body)+128 > ledger.BlockBytesMax {
+		size := len(r.body) + entryBytesMax
+		if checkBatchAge(r.batch.wall, wall) != nil || len(p.Entries) == ledger.BlockBatchesMax || bytes+size > ledger.BlockBytesMax {
 			continue
 		}
-		bytes += len(r.Body) + 128
-		p.Entries = append(p.Entries, ledger.Entry{Digest: b.digest, Body: r.Body})
+		seen[r.id] = true
+		bytes += size
+		p.Entries = append(p.Entries, ledger.Entry{Digest: r.batch.digest, Body: r.body})
 	}
 	return &p
 }
 
-func (c *Chain) checkAge(batch, block ledger.Time) error {
-	if batch+ledger.BatchAgeMax < block || batch > block+ledger.Minute {
+func checkBatchAge(batch, block ledger.Time) error {
+	if batch+ledger.BatchAgeMax < block || batch > block+orderedAhead {
 		return invalid("a batch of wall time %s cannot be in a block of %s", batch, block)
 	}
 	return nil
 }
 
 // headerFor returns the one header that a block with this payload and wall time can have after head.
-func (c *Chain) headerFor(head *ledger.Block, b *ledger.Block, p *ledger.Payload, wall ledger.Time) ledger.Header {
-	previous := head.Header.Hash(c.suite)
-	height := head.Header.Height + 1
-	if height == 1 {
-		previous = c.network
+func (c *Chain) headerFor(head *ledger.Header, headHash suite.Hash, b *ledger.Block, p *ledger.Payload, wall ledger.Time) (ledger.Header, error) {
+	height := head.Height + 1
+	roots, err := c.rootsFor(height)
+	if err != nil {
+		return ledger.Header{}, err
 	}
-	roots := c.rootsFor(height)
 	epoch, set := c.Epoch()
 	return ledger.Header{
 		Version: ledger.HeaderVersion, Suite: c.suite.ID(), Network: c.network, Epoch: epoch, Height: height,
-		Previous: previous, Wall: wall, Time: max(wall+roots.offset, head.Header.Time),
+		Previous: headHash, Wall: wall, Time: max(wall+roots.offset, head.Time),
 		Proposal:    ledger.ProposalHash(c.suite, b.Metadata, b.Sequence),
 		PayloadHash: c.suite.Hash(ledger.DomainPayload, b.Payload), PayloadRoot: p.Root(c.suite),
 		StateRoot: roots.state, WriteRoot: roots.write, ReceiptsRoot: roots.receipts,
 		Validators: set.Hash(c.suite), NextValidators: set.Hash(c.suite),
-	}
+	}, nil
 }
 
 // lagged is what a header carries from height − Lag.
@@ -99,28 +101,44 @@ type lagged struct {
 	offset                 ledger.Time
 }
 
-// rootsFor returns what the header at height carries; height − Lag must be executed and recent.
-func (c *Chain) rootsFor(height ledger.Height) lagged {
+// rootsFor returns what the header at height carries. It fails if height − Lag is not executed, or long ago.
+func (c *Chain) rootsFor(height ledger.Height) (lagged, error) {
 	if height < ledger.Lag {
-		return lagged{offset: c.cfg.Genesis.Offset()}
+		return lagged{offset: c.cfg.Genesis.Offset()}, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := c.outcomes[height-ledger.Lag]
-	return lagged{state: o.roots.State, write: o.roots.WriteSet, receipts: o.receipts, offset: o.offset}
+	if o == nil {
+		return lagged{}, fmt.Errorf("chain: the results of height %d are not at hand, the head is %d", height-ledger.Lag, c.head.Header.Height)
+	}
+	return lagged{state: o.roots.State, write: o.roots.WriteSet, receipts: o.receipts, offset: o.offset}, nil
 }
 
-// waitLag waits until height − Lag is executed.
+// waitLag waits until height − Lag is executed. It fails if execution has stopped: a node that knows that it is wrong
+// neither proposes nor votes.
 func (c *Chain) waitLag(ctx context.Context, height ledger.Height) error {
-	if height <= ledger.Lag {
+	lagging := ledger.Height(0)
+	if height > ledger.Lag {
+		lagging = height - ledger.Lag
+	}
+	if err := c.WaitExecuted(ctx, lagging); err != nil {
+		return err
+	}
+	if err := c.Broken(); err != nil {
+		return stoppedBy(err)
+	}
+	select {
+	case <-c.stop:
+		return ErrClosed
+	default:
 		return nil
 	}
-	return c.WaitExecuted(ctx, height-ledger.Lag)
 }
 
 // Validate implements consensus.Ledger.
 func (c *Chain) Validate(ctx context.Context, b *ledger.Block) error {
-	head, _ := c.headAndHash()
+	head, headHash := c.headAndHash()
 	if b.Header.Height != head.Header.Height+1 {
 		return invalid("height %d does not follow %d", b.Header.Height, head.Header.Height)
 	}
@@ -137,7 +155,11 @@ func (c *Chain) Validate(ctx context.Context, b *ledger.Block) error {
 	if err := c.waitLag(ctx, b.Header.Height); err != nil {
 		return err
 	}
-	if want := c.headerFor(head, b, p, b.Header.Wall); want != b.Header {
+	want, err := c.headerFor(&head.Header, headHash, b, p, b.Header.Wall)
+	if err != nil {
+		return err
+	}
+	if want != b.Header {
 		return invalid("header of block %d differs from what this node computes: %s", b.Header.Height, headerDifference(&want, &b.Header))
 	}
 	return c.validatePayload(&b.Header, p)
@@ -153,8 +175,8 @@ func (c *Chain) validatePayload(h *ledger.Header, p *ledger.Payload) error {
 		return nil
 	}
 	for i := range p.Ticks {
-		if p.Ticks[i].Epoch != h.Epoch {
-			return invalid("tick of epoch %d", p.Ticks[i].Epoch)
+		if t := &p.Ticks[i]; t.Epoch != h.Epoch || t.Height > h.Height {
+			return invalid("tick of epoch %d for height %d", t.Epoch, t.Height)
 		}
 		if err := check(tickID(&p.Ticks[i])); err != nil {
 			return err
@@ -169,7 +191,7 @@ func (c *Chain) validatePayload(h *ledger.Header, p *ledger.Payload) error {
 		if b.digest != e.Digest || b.epoch != h.Epoch || len(e.Certificate) != 0 {
 			return invalid("batch %d does not match its digest, or is of another epoch", i)
 		}
-		if err := c.checkAge(b.wall, h.Wall); err != nil {
+		if err := checkBatchAge(b.wall, h.Wall); err != nil {
 			return err
 		}
 		if err := check(batchID(b.digest)); err != nil {
@@ -186,7 +208,7 @@ func headerDifference(want, got *ledger.Header) string {
 		want, got any
 	}{
 		{"version", want.Version, got.Version}, {"suite", want.Suite, got.Suite}, {"network", want.Network, got.Network},
-		{"epoch", want.Epoch, got.Epoch}, {"previous", want.Previous, got.Previous}, {"time", want.Time, got.Time},
+		{"epoch", want.Epoch, got.Epoch}, {"height", want.Height, got.Height}, {"previous", want.Previous, got.Previous}, {"time", want.Time, got.Time},
 		{"proposal", want.Proposal, got.Proposal}, {"payload hash", want.PayloadHash, got.PayloadHash},
 		{"payload root", want.PayloadRoot, got.PayloadRoot}, {"state root", want.StateRoot, got.StateRoot},
 		{"write root", want.WriteRoot, got.WriteRoot}, {"receipts root", want.ReceiptsRoot, got.ReceiptsRoot},

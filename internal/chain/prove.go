@@ -12,11 +12,7 @@ var ErrNotProven = errors.New("chain: not proven yet, ask again in a moment")
 
 // ProveReceipt returns the portable proof of one receipt.
 func (c *Chain) ProveReceipt(p Position) (*ledger.Proof, error) {
-	var row receiptsRow
-	if err := c.load(heightKey(rowReceipts, p.Height), &row); err != nil {
-		return nil, fmt.Errorf("receipts of height %d: %w", p.Height, err)
-	}
-	receipt, err := c.Receipt(p)
+	receipt, leaves, err := c.receiptAmong(p)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +23,7 @@ func (c *Chain) ProveReceipt(p Position) (*ledger.Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ledger.NewReceiptProof(c.suite, nil, b.Header, b.Certificate, receipt, row.Receipts)
+	return ledger.NewReceiptProof(c.suite, nil, b.Header, b.Certificate, receipt, leaves)
 }
 
 // ProveState returns the portable proof of what stands under key, or that nothing does, at the newest proven height.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 
 	"aval/codec"
-	"aval/internal/exec"
 	"aval/internal/kv"
-	"aval/internal/state"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -80,17 +78,47 @@ func (c *Chain) BlockBytes(height ledger.Height) ([]byte, error) {
 
 // Receipts returns the receipts of an executed height.
 func (c *Chain) Receipts(height ledger.Height) ([]ledger.Receipt, error) {
-	var row receiptsRow
-	if err := c.load(heightKey(rowReceipts, height), &row); err != nil {
-		return nil, fmt.Errorf("receipts of height %d: %w", height, err)
+	encoded, err := c.encodedReceipts(height)
+	if err != nil {
+		return nil, err
 	}
-	out := make([]ledger.Receipt, len(row.Receipts))
-	for i, b := range row.Receipts {
+	out := make([]ledger.Receipt, len(encoded))
+	for i, b := range encoded {
 		if err := codec.Unmarshal(b, &out[i]); err != nil {
 			return nil, fmt.Errorf("receipt %d of height %d is damaged: %w", i, height, err)
 		}
 	}
 	return out, nil
+}
+
+// Receipt returns one receipt.
+func (c *Chain) Receipt(p Position) (*ledger.Receipt, error) {
+	r, _, err := c.receiptAmong(p)
+	return r, err
+}
+
+// receiptAmong returns one receipt, and all of its height encoded: the leaves of the receipts root.
+func (c *Chain) receiptAmong(p Position) (*ledger.Receipt, [][]byte, error) {
+	encoded, err := c.encodedReceipts(p.Height)
+	if err != nil {
+		return nil, nil, err
+	}
+	if uint64(p.Index) >= uint64(len(encoded)) {
+		return nil, nil, fmt.Errorf("receipt %d of height %d: %w", p.Index, p.Height, ErrNotFound)
+	}
+	var r ledger.Receipt
+	if err := codec.Unmarshal(encoded[p.Index], &r); err != nil {
+		return nil, nil, fmt.Errorf("receipt %d of height %d is damaged: %w", p.Index, p.Height, err)
+	}
+	return &r, encoded, nil
+}
+
+func (c *Chain) encodedReceipts(height ledger.Height) ([][]byte, error) {
+	var row receiptsRow
+	if err := c.load(heightKey(rowReceipts, height), &row); err != nil {
+		return nil, fmt.Errorf("receipts of height %d: %w", height, err)
+	}
+	return row.Receipts, nil
 }
 
 // FindTx returns the position of the receipt that spent the transaction id.
@@ -110,191 +138,6 @@ func (c *Chain) FindAttempt(signed suite.Hash) (Position, error) {
 		return p, fmt.Errorf("attempt %s: %w", signed, err)
 	}
 	return p, nil
-}
-
-// Receipt returns one receipt.
-func (c *Chain) Receipt(p Position) (*ledger.Receipt, error) {
-	all, err := c.Receipts(p.Height)
-	if err != nil {
-		return nil, err
-	}
-	if int(p.Index) >= len(all) {
-		return nil, fmt.Errorf("receipt %d of height %d: %w", p.Index, p.Height, ErrNotFound)
-	}
-	return &all[p.Index], nil
-}
-
-// storeReceipts makes the receipts of a height and their indexes durable. It must precede the state of that height:
-// a state that is ahead of its receipts could not make them again.
-func (c *Chain) storeReceipts(h *ledger.Header, r *exec.Result, row *receiptsRow) error {
-	batch := c.cfg.Blocks.NewBatch()
-	batch.Set(heightKey(rowReceipts, h.Height), codec.MustMarshal(row))
-	for i := range r.Receipts {
-		receipt := &r.Receipts[i]
-		pos := codec.MustMarshal(&Position{Height: h.Height, Index: receipt.Index})
-		switch {
-		case receipt.Boundary || receipt.Code == ledger.CodeReplay:
-		case receipt.Final:
-			batch.Set(hashKey(rowTx, receipt.Tx), pos)
-		default:
-			batch.Set(hashKey(rowAttempt, receipt.Signed), pos)
-		}
-	}
-	return c.cfg.Blocks.Apply(batch, true)
-}
-
-// restore brings the chain to where its stores stand and replays blocks that are not in state.
-func (c *Chain) restore() error {
-	if err := c.checkNetwork(); err != nil {
-		return err
-	}
-	st, err := state.Open(state.Config{Store: c.cfg.State, Suite: c.suite})
-	if err != nil {
-		return err
-	}
-	c.state = st
-	if err := c.restoreHead(); err != nil {
-		return err
-	}
-	if err := c.restoreGenesisState(); err != nil {
-		return err
-	}
-	c.executed = min(ledger.Height(c.state.Height()), c.head.Header.Height)
-	if ledger.Height(c.state.Height()) > c.head.Header.Height {
-		return fmt.Errorf("chain: state is at height %d but the newest block is %d: the block store is older than the state; restore both from one backup",
-			c.state.Height(), c.head.Header.Height)
-	}
-	c.at = At{Time: c.cfg.Genesis.Start}
-	if c.executed > 0 {
-		b, err := c.Block(c.executed)
-		if err != nil {
-			return err
-		}
-		c.at = At{Height: c.executed, Time: b.Header.Time}
-	}
-	if err := c.restoreOutcomes(); err != nil {
-		return err
-	}
-	if err := c.restoreWindows(); err != nil {
-		return err
-	}
-	return c.replay()
-}
-
-func (c *Chain) checkNetwork() error {
-	key := []byte{rowNetwork}
-	have, err := c.cfg.Blocks.Get(key)
-	if errors.Is(err, kv.ErrNotFound) {
-		batch := c.cfg.Blocks.NewBatch()
-		batch.Set(key, c.network[:])
-		return c.cfg.Blocks.Apply(batch, true)
-	}
-	if err == nil && string(have) != string(c.network[:]) {
-		err = fmt.Errorf("chain: the data directory belongs to network %x, the genesis file to %s", have, c.network)
-	}
-	return err
-}
-
-func (c *Chain) restoreHead() error {
-	c.head = &ledger.Block{Header: ledger.Header{Network: c.network, Suite: c.suite.ID(),
-		Wall: c.cfg.Genesis.Wall, Time: c.cfg.Genesis.Start, Validators: c.valHash, NextValidators: c.valHash}}
-	c.headHash = c.network
-	r := kv.Range{Start: []byte{rowBlock}, End: []byte{rowBlock + 1}, Limit: 1, Reverse: true}
-	return c.cfg.Blocks.Iterate(r, func(_, value []byte) error {
-		b, err := ledger.DecodeBlock(append([]byte(nil), value...))
-		if err != nil {
-			return fmt.Errorf("chain: the newest block is damaged: %w", err)
-		}
-		c.head, c.headHash = b, b.Header.Hash(c.suite)
-		return nil
-	})
-}
-
-// restoreGenesisState writes the state of height 0 into an empty store.
-func (c *Chain) restoreGenesisState() error {
-	if !c.state.Empty() {
-		return nil
-	}
-	changes, err := exec.Genesis(exec.Config{Suite: c.suite, Genesis: c.cfg.Genesis})
-	if err != nil {
-		return err
-	}
-	_, err = c.state.Apply(0, writesOf(changes))
-	return err
-}
-
-// restoreOutcomes rebuilds what headers need of the newest executed heights.
-func (c *Chain) restoreOutcomes() error {
-	lowest := ledger.Height(0)
-	if c.executed > keepOutcomes {
-		lowest = c.executed - keepOutcomes
-	}
-	for h := lowest; h <= c.executed; h++ {
-		var row receiptsRow
-		if h == 0 {
-			row = receiptsRow{Offset: c.cfg.Genesis.Offset(), Eventful: true}
-		} else if err := c.load(heightKey(rowReceipts, h), &row); err != nil {
-			return fmt.Errorf("chain: receipts of executed height %d: %w", h, err)
-		}
-		roots, err := c.state.RootsAt(uint64(h))
-		if err != nil {
-			return fmt.Errorf("chain: roots of executed height %d: %w", h, err)
-		}
-		c.outcomes[h] = c.newOutcome(roots, &row)
-	}
-	return nil
-}
-
-// restoreWindows rebuilds the replay and duplicate windows from the blocks that still lie in them.
-func (c *Chain) restoreWindows() error {
-	oldest := c.head.Header.Wall - ledger.BatchAgeMax - ledger.TxWindowMax
-	from := c.head.Header.Height
-	var blocks []*ledger.Block
-	for ; from > 0; from-- {
-		b, err := c.Block(from)
-		if err != nil {
-			return err
-		}
-		if b.Header.Wall < oldest {
-			break
-		}
-		blocks = append(blocks, b)
-	}
-	for i := len(blocks) - 1; i >= 0; i-- {
-		b := blocks[i]
-		payload, err := ledger.DecodePayload(b.Payload)
-		if err != nil {
-			return fmt.Errorf("chain: payload of block %d is damaged: %w", b.Header.Height, err)
-		}
-		c.noteOrdered(b, payload)
-		if b.Header.Height > c.executed {
-			continue
-		}
-		receipts, err := c.Receipts(b.Header.Height)
-		if err != nil {
-			return err
-		}
-		for j := range receipts {
-			if receipts[j].Final && !receipts[j].Boundary {
-				c.spent.add(receipts[j].Tx, b.Header.Wall+ledger.TxWindowMax)
-			}
-		}
-	}
-	return nil
-}
-
-// replay executes the committed blocks that state has not seen.
-func (c *Chain) replay() error {
-	for h := c.executed + 1; h <= c.head.Header.Height; h++ {
-		b, err := c.Block(h)
-		if err != nil {
-			return err
-		}
-		if _, err := c.guardedExecute(b); err != nil {
-			return fmt.Errorf("chain: replay of block %d: %w", h, err)
-		}
-	}
-	return nil
 }
 
 // SpentBy returns the receipt that spent the transaction id, or nil if none has.

@@ -12,7 +12,8 @@ import (
 func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
 	c.mu.Lock()
 	head, executed := c.head.Header.Height, c.executed
-	tick := ledger.Tick{Height: head + 1}
+	epoch, _ := c.Epoch()
+	tick := ledger.Tick{Epoch: epoch, Height: head + 1}
 	if executed < head {
 		c.mu.Unlock()
 		return tick, false, nil // more will be known in a moment

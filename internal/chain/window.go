@@ -11,7 +11,8 @@ type window struct {
 	until map[suite.Hash]ledger.Time
 	// buckets holds the hashes by the minute in which they leave.
 	buckets map[ledger.Time][]suite.Hash
-	swept   ledger.Time // the first minute not yet swept
+	// swept is the first minute not yet swept. Invariant: no bucket is older.
+	swept ledger.Time
 }
 
 func newWindow() *window {
@@ -25,9 +26,7 @@ func (w *window) add(h suite.Hash, until ledger.Time) {
 	}
 	w.until[h] = until
 	minute := until / ledger.Minute
-	if w.swept == 0 || minute < w.swept {
-		w.swept = minute
-	}
+	w.swept = min(w.swept, minute)
 	w.buckets[minute] = append(w.buckets[minute], h)
 }
 
@@ -39,16 +38,25 @@ func (w *window) has(h suite.Hash) bool {
 
 // advance forgets whole minutes that lie before wall.
 func (w *window) advance(wall ledger.Time) {
-	if len(w.until) == 0 {
-		w.swept = 0
-		return
-	}
-	for ; w.swept < wall/ledger.Minute; w.swept++ {
-		for _, h := range w.buckets[w.swept] {
-			delete(w.until, h)
+	now := wall / ledger.Minute
+	if now-w.swept > ledger.Time(len(w.buckets)) { // a long silence: go by what is there, not by the time that passed
+		for minute := range w.buckets {
+			if minute < now {
+				w.forget(minute)
+			}
 		}
-		delete(w.buckets, w.swept)
+		w.swept = now
 	}
+	for ; w.swept < now; w.swept++ {
+		w.forget(w.swept)
+	}
+}
+
+func (w *window) forget(minute ledger.Time) {
+	for _, h := range w.buckets[minute] {
+		delete(w.until, h)
+	}
+	delete(w.buckets, minute)
 }
 
 // len returns how many hashes are remembered.
