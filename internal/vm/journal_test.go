@@ -184,7 +184,9 @@ func TestListAgainstSlice(t *testing.T) {
 func TestBrokenRecords(t *testing.T) {
 	for name, do := range map[string]func(j *vm.Journal){
 		"not a record": func(j *vm.Journal) { vm.Load[ledger.Account](j, []byte("bad")) },
-		"too large":    func(j *vm.Journal) { vm.Store(j, []byte("x"), &ledger.Order{Note: string(make([]byte, ledger.StateValueBytesMax))}) },
+		"too large": func(j *vm.Journal) {
+			vm.Store(j, []byte("x"), &ledger.Order{Note: string(make([]byte, ledger.StateValueBytesMax))})
+		},
 		"no such slot": func(j *vm.Journal) { vm.Remove(j, ledger.LotsOf("p"), 0) },
 	} {
 		func() {
