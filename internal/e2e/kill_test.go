@@ -17,7 +17,7 @@ import (
 type load struct {
 	mu    sync.Mutex
 	acked []*api.Outcome
-	last  time.Time // submission of the newest acknowledged transaction
+	last  time.Time     // submission of the newest acknowledged transaction
 	fresh chan struct{} // one token per acknowledgement
 }
 
