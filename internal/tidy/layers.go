@@ -31,7 +31,7 @@ var layers = []layer{
 	{"9", "internal/genesis"}, // founds networks: writes the homes that config reads
 	{"10", "internal/node"},
 	{"11", "internal/sim internal/bench internal/demo"},
-	{"12", "internal/cli"},
+	{"12", "internal/cli internal/e2e"},
 	{"13", "cmd/... internal/tidy"},
 }
 
