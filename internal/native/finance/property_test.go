@@ -32,8 +32,8 @@ var (
 
 const (
 	faceMax = 60
-	// auditEvery is how many operations come between two audits of the whole state.
-	auditEvery = 4
+	// auditEvery is how many commits come between two audits of the whole state.
+	auditEvery = 7
 )
 
 // fen is what the model knows of one fen of one voucher.
@@ -55,7 +55,7 @@ type machine struct {
 	fens     map[suite.Hash][]fen
 	cash     map[ledger.PartyID]ledger.Fen // balance and held, of all but banks
 	done     map[string]int
-	checks   int
+	checked  int // the commits that have been checked
 }
 
 func newMachine(t *rapid.T, done map[string]int) *machine {
@@ -193,7 +193,7 @@ func (m *machine) give(id suite.Hash, from, to ledger.Fen, owner ledger.PartyID)
 
 // TestRandomOperations compares ownership per fen, and everybody's money, with the model after every operation.
 func TestRandomOperations(t *testing.T) {
-	for name, value := range map[string]string{"rapid.checks": "100", "rapid.steps": "150", "rapid.shrinktime": "20s"} {
+	for name, value := range map[string]string{"rapid.checks": "70", "rapid.steps": "150", "rapid.shrinktime": "20s"} {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			if err := flag.Set(name, value); err != nil {
 				t.Fatal(err)
@@ -324,6 +324,9 @@ func (m *machine) answerOffer(t *rapid.T) {
 		return
 	}
 	o := load[ledger.Offer](m.world, ledger.OfferKey(id))
+	if o.Status == ledger.OfferOpen && rapid.IntRange(0, 7).Draw(t, "late") == 0 {
+		m.wait(t, max(o.AcceptBy-m.now, 0))
+	}
 	answers := []string{"accept", "accept", "accept", "reject", "expire", "withdraw"}
 	if m.now >= o.AcceptBy {
 		answers = append(answers, "expire", "expire", "expire")
@@ -572,6 +575,10 @@ func (m *machine) paid(t *rapid.T, e *ledger.Event) {
 
 // check compares every fen and everybody's money with the model, and audits every sum.
 func (m *machine) check(t *rapid.T) {
+	if m.checked == m.commits {
+		return
+	}
+	m.checked = m.commits
 	for _, id := range m.vouchers {
 		at := 0
 		for _, l := range m.lots(id) {
@@ -600,7 +607,7 @@ func (m *machine) check(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.checks++; m.checks%auditEvery == 0 {
+	if m.commits%auditEvery == 0 {
 		if err := m.audit(); err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,8 @@ type world struct {
 	now    ledger.Time
 	height ledger.Height
 	txs    uint64
+	// commits counts the blocks that have changed or could have changed the state.
+	commits int
 }
 
 // consent is an Authorizer whose every policy is met.
@@ -47,6 +49,7 @@ func (w *world) context(j *vm.Journal, acting ledger.PartyID) *vm.Context {
 
 // commit checks what j changed and makes it the state.
 func (w *world) commit(j *vm.Journal) error {
+	w.commits++
 	changes := j.Changes()
 	if err := errors.Join(j.Err(), voucher.CheckConservation(changes), money.CheckConservation(changes)); err != nil {
 		return err
