@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
@@ -47,7 +49,7 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 	if in.dead.Load() || target == nodeID(in.self) {
 		return
 	}
-	in.out.note(m, time.Now())
+	in.out.note(m, time.Now(), in.cfg.Ledger.Head().Header.Height)
 	b, err := in.encode(m)
 	if err != nil {
 		in.end("encode a message: "+err.Error(), false)
@@ -300,32 +302,58 @@ func (in *instance) vote(p types.Proposal) (*types.Signature, error) {
 // Deliver implements Application: it commits a decided block.
 func (in *instance) Deliver(p types.Proposal, sigs []types.Signature) types.Reconfig {
 	if in.dead.Load() {
-		return types.Reconfig{}
+		return types.Reconfig{InLatestDecision: in.evict()}
 	}
-	if err := in.commit(p, sigs); err != nil {
+	view, err := in.commit(p, sigs)
+	if err != nil {
 		in.log.Error("a decided block is not committed", slog.Any("error", err))
 		in.end("commit: "+err.Error(), true)
+	} else if in.leaving.Load() > view && byController() {
+		in.end("a decision came after its view was left", false)
 	}
-	return types.Reconfig{}
+	return types.Reconfig{InLatestDecision: in.dead.Load() && in.evict()}
 }
 
-func (in *instance) commit(p types.Proposal, sigs []types.Signature) error {
-	b, _, err := in.judge.bind(p)
+// evict reports, once, that the kernel's controller is to be told that this validator was evicted, which ends it.
+//
+// The controller takes a decision from its view and then waits for the view to take note. If it has aborted the view
+// in between, because of a view change or since it fetched the same block, it waits for ever. That cannot be seen from
+// outside, but when it may be so, ending the controller and starting again costs nothing.
+func (in *instance) evict() bool { return byController() && !in.evicted.Swap(true) }
+
+// byController reports whether the calling callback was called by the kernel's controller for a decision of its view.
+func byController() bool {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, ".(*Controller).decide") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// commit commits a decided block and returns the view in which it was proposed.
+func (in *instance) commit(p types.Proposal, sigs []types.Signature) (uint64, error) {
+	b, view, err := in.judge.bind(p)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	cert, err := in.judge.certificate(sigs)
 	if err != nil {
-		return fmt.Errorf("block %d: %w", b.Header.Height, err)
+		return 0, fmt.Errorf("block %d: %w", b.Header.Height, err)
 	}
 	block := *b
 	block.Certificate = cert
 	if err := in.cfg.Ledger.Commit(&block); err != nil {
-		return err
+		return 0, err
 	}
 	in.forgetOrdered(&block)
 	in.checkEpoch()
-	return nil
+	return view, nil
 }
 
 // checkEpoch ends the run when the block after the head belongs to another epoch.
@@ -337,6 +365,7 @@ func (in *instance) checkEpoch() {
 
 // Sync implements Synchronizer.
 func (in *instance) Sync() types.SyncResponse {
+	in.synced.Add(1)
 	before := in.cfg.Ledger.Head().Header.Height
 	if !in.dead.Load() {
 		syncBlocks(in.ctx, in.cfg, in.log)
@@ -351,5 +380,8 @@ func (in *instance) Sync() types.SyncResponse {
 		in.forgetOrdered(b)
 	}
 	in.checkEpoch()
-	return types.SyncResponse{Latest: decisionOf(head)}
+	if byController() {
+		in.end("a decision came after its block was fetched", false)
+	}
+	return types.SyncResponse{Latest: decisionOf(head), Reconfig: types.ReconfigSync{InReplicatedDecisions: in.dead.Load() && in.evict()}}
 }

@@ -52,8 +52,8 @@ type state struct {
 	err   error
 	// since is when the engine began to listen to these peers.
 	since time.Time
-	// progress is when a block was last committed, or when requests began to wait.
-	progress time.Time
+	// waiting is since when the oldest request is that; zero: none waits.
+	waiting time.Time
 }
 
 // forwardedMax is how many forwarded requests wait to be verified.
@@ -138,9 +138,6 @@ func (e *Engine) Submit(_ context.Context, request []byte) error {
 	}
 	e.mu.Lock()
 	s, running := e.state, e.started && !e.stopped
-	if s.inst != nil && s.inst.kernel.Pool.Size() == 0 {
-		e.state.progress = time.Now()
-	}
 	e.mu.Unlock()
 	switch {
 	case !running:
@@ -325,7 +322,7 @@ func (e *Engine) cause(s *state, out *consensus.Status) string {
 		return s.cause
 	case s.inst.changing():
 		return fmt.Sprintf("changing from view %d to view %d", out.View, s.inst.leaving.Load())
-	case out.Pending > 0 && now.Sub(s.progress) > e.cfg.Timing.Slow:
+	case !s.waiting.IsZero() && now.Sub(s.waiting) > e.cfg.Timing.Slow:
 		return fmt.Sprintf("%d requests wait for validator %d, the leader of view %d", out.Pending, out.Leader, out.View)
 	}
 	return ""

@@ -54,6 +54,9 @@ type instance struct {
 	// stated is the newest view that the kernel made a statement for: only then does it take the others' statements.
 	stated atomic.Uint64
 	out    outbound
+	// synced counts the kernel's synchronisations; evicted is set once the controller was told to end.
+	synced  atomic.Uint64
+	evicted atomic.Bool
 	// started is set by the kernel's first question for the verification sequence (see VerificationSequence).
 	started atomic.Bool
 

@@ -42,6 +42,13 @@ func fromProto(p *smartbftprotos.Proposal) types.Proposal {
 	}
 }
 
+// toProto undoes fromProto.
+func toProto(p types.Proposal) *smartbftprotos.Proposal {
+	return &smartbftprotos.Proposal{
+		Header: p.Header, Payload: p.Payload, Metadata: p.Metadata, VerificationSequence: uint64(p.VerificationSequence),
+	}
+}
+
 // blockOf decodes a proposal into a block without a certificate. It checks limits and form, not what the header
 // commits to.
 func blockOf(p types.Proposal) (*ledger.Block, error) {

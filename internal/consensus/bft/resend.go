@@ -7,6 +7,7 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"aval/ledger"
 	"aval/suite"
@@ -41,8 +42,10 @@ type outbound struct {
 	// statement is the last view-change statement, start the last start of a view, with the views they are for.
 	statement, start         *smartbftprotos.Message
 	statementView, startView uint64
-	next                     time.Time
-	pause                    time.Duration
+	// statementHead is the head when the statement was made.
+	statementHead ledger.Height
+	next          time.Time
+	pause         time.Duration
 	// answered holds, by validator, the place it last prepared in.
 	answered []placed
 	// judged holds the newest proposals and whether they came in time. It is judged once: one that comes again may have
@@ -53,7 +56,7 @@ type outbound struct {
 }
 
 // note remembers a message that is being sent.
-func (o *outbound) note(m *smartbftprotos.Message, now time.Time) {
+func (o *outbound) note(m *smartbftprotos.Message, now time.Time, head ledger.Height) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch c := m.GetContent().(type) {
@@ -71,7 +74,7 @@ func (o *outbound) note(m *smartbftprotos.Message, now time.Time) {
 			o.commit = m
 		}
 	case *smartbftprotos.Message_ViewData:
-		o.statement, o.statementView = m, nextViewOf(c.ViewData)
+		o.statement, o.statementView, o.statementHead = m, nextViewOf(c.ViewData), head
 		o.next, o.pause = now.Add(resendFirst), resendFirst
 	case *smartbftprotos.Message_NewView:
 		o.start, o.startView = m, nextViewOf(c.NewView.GetSignedViewData()[0])
@@ -154,7 +157,7 @@ func (o *outbound) due(now time.Time, head ledger.Height, view uint64, changing 
 	o.next = now.Add(o.pause)
 	var out []repeat
 	if o.at.height == head+1 {
-		if o.at.view == view && !changing {
+		if o.at.view == view {
 			silent := slices.DeleteFunc(slices.Clone(others), func(i uint16) bool { return o.answered[i] == o.at })
 			out = append(out, repeat{o.prePrepare, silent}, repeat{o.prepare, others})
 		}
@@ -164,6 +167,14 @@ func (o *outbound) due(now time.Time, head ledger.Height, view uint64, changing 
 		out = append(out, repeat{o.statement, []uint16{leader}})
 	}
 	return slices.DeleteFunc(out, func(r repeat) bool { return r.message == nil || len(r.to) == 0 })
+}
+
+// outdated reports whether our statement of a view change that has not ended was made at an older head. The new leader
+// refuses those, and the kernel makes only one.
+func (o *outbound) outdated(head ledger.Height, view uint64) (next uint64, yes bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.statementView, o.statement != nil && o.statementView > view && o.statementHead < head
 }
 
 // restart returns the start of a view for a validator that still waits for it, or nil.
@@ -200,7 +211,11 @@ func (in *instance) resend(now time.Time) {
 			others = append(others, i)
 		}
 	}
-	head := in.cfg.Ledger.Head().Header.Height
+	block := in.cfg.Ledger.Head()
+	head := block.Header.Height
+	if next, yes := in.out.outdated(head, view); yes {
+		in.restate(next, block, now)
+	}
 	for _, r := range in.out.due(now, head, view, in.changing(), in.judge.leaderOf(in.leaving.Load()), others) {
 		b, err := in.encode(r.message)
 		if err != nil {
@@ -213,6 +228,27 @@ func (in *instance) resend(now time.Time) {
 			}
 		}
 	}
+}
+
+// restate makes a new statement for a view change, after block head was fetched. What was in flight before is decided
+// by it, and nothing can be in flight since: this validator left the view.
+func (in *instance) restate(next uint64, head *ledger.Block, now time.Time) {
+	last := decisionOf(head)
+	vd := &smartbftprotos.ViewData{NextView: next, LastDecision: toProto(last.Proposal)}
+	for _, s := range last.Signatures {
+		vd.LastDecisionSignatures = append(vd.LastDecisionSignatures, &smartbftprotos.Signature{Signer: s.ID, Value: s.Value})
+	}
+	raw, err := proto.Marshal(vd)
+	if err != nil {
+		in.end("encode a statement: "+err.Error(), false)
+		return
+	}
+	sig := in.Sign(raw)
+	if sig == nil {
+		return
+	}
+	in.SendConsensus(nodeID(in.judge.leaderOf(next)), &smartbftprotos.Message{Content: &smartbftprotos.Message_ViewData{
+		ViewData: &smartbftprotos.SignedViewData{RawViewData: raw, Signer: nodeID(in.self), Signature: sig}}})
 }
 
 // early reports whether the kernel is not ready for a message, but soon will be.

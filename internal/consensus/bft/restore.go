@@ -204,11 +204,8 @@ func (f *flight) records(sign func(types.Proposal) (*types.Signature, error)) ([
 	digest := f.proposal.Digest()
 	proposed := &smartbftprotos.SavedMessage{Content: &smartbftprotos.SavedMessage_ProposedRecord{
 		ProposedRecord: &smartbftprotos.ProposedRecord{
-			PrePrepare: &smartbftprotos.PrePrepare{View: f.view, Seq: uint64(f.height), Proposal: &smartbftprotos.Proposal{
-				Header: f.proposal.Header, Payload: f.proposal.Payload, Metadata: f.proposal.Metadata,
-				VerificationSequence: uint64(f.proposal.VerificationSequence),
-			}},
-			Prepare: &smartbftprotos.Prepare{View: f.view, Seq: uint64(f.height), Digest: digest},
+			PrePrepare: &smartbftprotos.PrePrepare{View: f.view, Seq: uint64(f.height), Proposal: toProto(f.proposal)},
+			Prepare:    &smartbftprotos.Prepare{View: f.view, Seq: uint64(f.height), Digest: digest},
 		},
 	}}
 	messages := []proto.Message{proposed}

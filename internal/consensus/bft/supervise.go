@@ -95,7 +95,7 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	}
 	j := newJudge(&e.cfg, epoch, set)
 	e.mu.Lock()
-	e.state = state{judge: j, peers: newPeers(self, set), self: self, since: time.Now(), progress: time.Now()}
+	e.state = state{judge: j, peers: newPeers(self, set), self: self, since: time.Now()}
 	e.mu.Unlock()
 	if !member {
 		e.follow(epoch)

@@ -11,9 +11,11 @@ import (
 // How long this validator may be behind what f+1 others report before it fetches what it lacks. One block behind is the
 // rule while blocks are being made.
 const (
-	behindByOne  = 2 * time.Second
-	behindByMore = 500 * time.Millisecond
-	askSyncPause = time.Second
+	behindByOne  = 300 * time.Millisecond
+	behindByMore = 200 * time.Millisecond
+	askSyncPause = 500 * time.Millisecond
+	// unheardMax is how often the kernel may be asked to synchronise without doing so.
+	unheardMax = 8
 )
 
 // watcher looks after a running kernel: it tells the others how far this validator is, notices when it falls behind in
@@ -23,10 +25,16 @@ type watcher struct {
 	in *instance
 	s  state
 
-	head       ledger.Height
-	nextPulse  time.Time
-	complained time.Time
-	asked      time.Time
+	head      ledger.Height
+	nextPulse time.Time
+	// asked is when the kernel was last asked to synchronise, unheard how often it was asked since it last did.
+	asked   time.Time
+	unheard int
+	synced  uint64
+	// oldest is the request that has waited longest, by the address of its bytes, and since when it is that.
+	oldest      *byte
+	oldestSince time.Time
+	complained  time.Time
 	// behind is since when others report more than this validator has; zero: they do not.
 	behind time.Time
 }
@@ -54,8 +62,7 @@ func (w *watcher) look(now time.Time) {
 	}
 	w.in.askView()
 	if head := w.e.headHeight(); head != w.head {
-		w.head, w.behind = head, time.Time{}
-		w.e.noteProgress(now)
+		w.head, w.behind, w.nextPulse = head, time.Time{}, now
 	}
 	if !now.Before(w.nextPulse) {
 		w.nextPulse = now.Add(w.e.cfg.Timing.Pulse)
@@ -64,12 +71,6 @@ func (w *watcher) look(now time.Time) {
 	w.in.resend(now)
 	w.lookBehind(now)
 	w.lookSlow(now)
-}
-
-func (e *Engine) noteProgress(now time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.state.progress = now
 }
 
 // lookBehind fetches blocks, views or epochs that others have reached and this validator does not hear of: the kernel
@@ -97,21 +98,50 @@ func (w *watcher) lookBehind(now time.Time) {
 		return
 	}
 	w.asked, w.behind = now, time.Time{}
+	if n := w.in.synced.Load(); n != w.synced {
+		w.synced, w.unheard = n, 0
+	}
+	if w.unheard++; w.unheard > unheardMax {
+		w.in.end("the kernel does not answer", true)
+		return
+	}
 	w.in.log.Debug("behind the others", slog.Uint64("their_head", uint64(v.head)), slog.Uint64("head", uint64(w.head)),
 		slog.Uint64("their_view", v.view), slog.Uint64("view", w.in.view.Load()))
 	w.in.askSync()
 }
 
-// lookSlow complains when requests wait and no block comes, whoever holds them and whatever was complained about
-// before. The kernel complains once for each request, and a leader whose batcher a synchronisation closed stays silent
-// while its heartbeats go on.
+// lookSlow complains about the leader when a request stays the oldest for too long: whether it orders nothing, or
+// everything but this one. The complaint does not leave the view, so that a validator which complains alone goes on
+// working. (A leader whose batcher a synchronisation closed orders nothing while its heartbeats go on.)
 func (w *watcher) lookSlow(now time.Time) {
+	waiting, _ := w.in.kernel.Pool.NextRequests(1, RequestBytesMax, false)
+	if len(waiting) == 0 {
+		w.oldest = nil
+		w.e.noteWaiting(time.Time{})
+		return
+	}
+	if front := &waiting[0][0]; front != w.oldest {
+		w.oldest, w.oldestSince = front, now
+		w.e.noteWaiting(now)
+	}
 	slow := w.e.cfg.Timing.Slow
-	if w.in.kernel.Pool.Size() == 0 || now.Sub(w.e.snapshot().progress) < slow || now.Sub(w.complained) < slow {
+	if now.Sub(w.oldestSince) < slow || now.Sub(w.complained) < slow {
+		return
+	}
+	view := w.in.view.Load()
+	leads := w.in.judge.leaderOf(view) == w.in.self
+	if leads && now.Sub(w.oldestSince) > 3*slow && !w.in.changing() {
+		w.in.end("it leads and orders nothing", true)
 		return
 	}
 	w.complained = now
-	view := w.in.view.Load()
-	w.in.log.Info("no block although requests wait: complaining about the leader", slog.Uint64("view", view))
+	w.in.log.Info("a request waits for too long: complaining about the leader", slog.Uint64("view", view))
 	w.in.kernel.Complain(view, false)
+}
+
+// noteWaiting notes since when the oldest request is that; zero: none waits.
+func (e *Engine) noteWaiting(since time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.state.waiting = since
 }
