@@ -77,6 +77,10 @@ func (c *Client) send(ctx context.Context, base *url.URL, r *call) (*answer, err
 	}
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
+		var verbose *url.Error // repeats method and address, which the caller names
+		if errors.As(err, &verbose) {
+			err = verbose.Err
+		}
 		return nil, err
 	}
 	limit := r.bytesMax

@@ -222,13 +222,18 @@ func newVerifyCmd(s *session) *cobra.Command {
 			if err := s.loadGenesis(); err != nil {
 				return &exitError{code: exitUsage, err: err}
 			}
-			v, err := s.verifyFile(args[0], lab, ledger.Time(maxAge.Milliseconds()))
+			v, err := s.verifyFile(args[0], lab, ageLimit(maxAge))
 			return s.printVerdict(v, err)
 		},
 	}
 	cmd.Flags().BoolVar(&lab, "lab", false, "accept a lab network, whose clock can be moved")
 	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "refuse proofs whose header is older, such as 24h; 0 accepts any")
 	return cmd
+}
+
+// ageLimit rounds up to whole milliseconds, because 0 accepts any age.
+func ageLimit(d time.Duration) ledger.Time {
+	return ledger.Time((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // printVerdict prints the one line and returns what decides the exit code.

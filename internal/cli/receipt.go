@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"aval/api"
 	"aval/ledger"
@@ -63,13 +64,33 @@ func (s *session) events(o *output, events []ledger.Event) {
 			text += "  " + e.Note
 		}
 		o.line("• %s", text)
+		subject, ref := idNames(e.Kind)
 		if !e.Subject.IsZero() {
-			o.line("    %s", e.Subject)
+			o.line("    %-8s %s", subject, e.Subject)
 		}
 		if !e.Ref.IsZero() {
-			o.line("    %s", e.Ref)
+			o.line("    %-8s %s", ref, e.Ref)
 		}
 	}
+}
+
+// idNames says what an event's two ids are the ids of.
+func idNames(kind string) (subject, ref string) {
+	noun, _, _ := strings.Cut(kind, ".")
+	switch noun {
+	case "invoice":
+		return "invoice", "invoice"
+	case "proposal":
+		return "proposal", ""
+	case "offer":
+		return "voucher", "offer"
+	case "finance":
+		return "voucher", "request"
+	}
+	if kind == "lot.frozen" || kind == "lot.unfrozen" {
+		return "voucher", "order"
+	}
+	return "voucher", "hold"
 }
 
 // txView is how a transaction is shown.
