@@ -49,11 +49,10 @@ func shrinkPool(c *vm.Context, v *ledger.Voucher, amount ledger.Fen) error {
 	}
 	pool.Funds -= surplus
 	pool.PassFunds = min(pool.PassFunds, pool.Funds)
-	if pool.Need == 0 && !pool.Queued {
-		c.Delete(poolKey(v))
-	} else {
-		vm.Store(c.Journal, poolKey(v), &pool)
+	if pool.Need == 0 {
+		queuePool(c, v.Issuer, v.Bank, v.Settles, &pool) // a last pass clears the pool away
 	}
+	vm.Store(c.Journal, poolKey(v), &pool)
 	return giveBack(c, v, surplus)
 }
 

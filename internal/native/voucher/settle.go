@@ -95,12 +95,13 @@ func (s *settler) pass(day ledger.Date, item ledger.DueItem) (done bool, err err
 			vm.Remove(s.Journal, list, p.Next) // the last of the list, not visited yet, takes the place
 		}
 	}
-	if p.Next == vm.Count(s.Journal, list) {
+	if p.Next == vm.Count(s.Journal, list) { // the pass is over
 		p.Passing, p.Next, p.PassFunds, p.PassNeed = false, 0, 0, 0
 		p.Queued = p.Funds > 0 // money that came during the pass, or that a cancelled voucher left over, needs another one
 	}
-	if !p.Queued && p.Need == 0 {
+	if !p.Queued && vm.Count(s.Journal, list) == 0 {
 		s.Delete(key)
+		s.Delete(ledger.ListHeadKey(list))
 	} else {
 		vm.Store(s.Journal, key, &p)
 	}
