@@ -14,79 +14,133 @@ import (
 // flight is a batch on its way.
 type flight struct {
 	digest suite.Hash
+	epoch  uint64
+	wall   ledger.Time
 	body   []byte
 	txs    []*pending
+	open   int // of txs, those that are not settled
 	sent   time.Time
 	tries  int
 	// sending is true while a goroutine is handing it in.
 	sending bool
-	wall    ledger.Time
 }
 
-// sweepEvery is how often batches that stay unordered are looked for.
+// sweepEvery is how often batches that stay unordered are looked for, while there are any.
 const sweepEvery = 100 * time.Millisecond
 
-// run closes batches when they are due and hands in again what stays unordered.
+// run closes batches when they are due and looks after those that stay unordered.
 func (in *Intake) run() {
 	defer in.tasks.Done()
-	sweep := in.cfg.Clock.NewTimer(sweepEvery)
-	defer sweep.Stop()
-	age := in.cfg.Clock.NewTimer(in.cfg.BatchAge)
-	defer age.Stop()
+	timer := in.cfg.Clock.NewTimer(sweepEvery)
+	defer timer.Stop()
+	var swept time.Time
 	for {
-		if wait := in.flush(); wait > 0 {
-			age.Reset(wait)
+		in.settleReplays()
+		if now := in.cfg.Clock.Now(); now.Sub(swept) >= sweepEvery {
+			in.sweep()
+			swept = now
+		}
+		wait := in.flush()
+		if in.Pending() > 0 && (wait == 0 || wait > sweepEvery) {
+			wait = sweepEvery
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		} else {
+			timer.Stop()
 		}
 		select {
 		case <-in.ctx.Done():
 			return
 		case <-in.wake:
-		case <-age.C():
-		case <-sweep.C():
-			in.sweep()
-			sweep.Reset(sweepEvery)
+		case <-timer.C():
 		}
 	}
 }
 
-// flush closes every batch that is due and returns how long the next has to wait, 0 if there is none.
+// flush closes every batch that is due and returns how long the next has to wait, 0 if there is none or an executed batch
+// must make room first.
 func (in *Intake) flush() time.Duration {
+	for {
+		txs, wait := in.due()
+		if len(txs) == 0 {
+			return wait
+		}
+		in.launch(txs)
+	}
+}
+
+// due takes the transactions of the next batch from the queue if it is time to close it.
+func (in *Intake) due() (txs []*pending, wait time.Duration) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for len(in.queue) > 0 && !in.closed {
-		full := len(in.queue) >= in.cfg.BatchTxs || in.queueBytes >= in.cfg.BatchBytes
-		age := in.cfg.Clock.Now().Sub(in.queueSince)
-		if !full && len(in.flight) > 0 && age < in.cfg.BatchAge {
-			return in.cfg.BatchAge - age
+	for len(in.queue) > 0 && in.queue[0].settled {
+		in.pop()
+	}
+	if len(in.queue) == 0 || in.closed {
+		return nil, 0
+	}
+	full := len(in.queue) >= in.cfg.BatchTxs || in.queueBytes >= in.cfg.BatchBytes
+	age := in.cfg.Clock.Now().Sub(in.queue[0].since)
+	switch {
+	case full || len(in.flight) == 0:
+	case age < in.cfg.BatchAge:
+		return nil, in.cfg.BatchAge - age
+	case len(in.flight) >= in.cfg.FlightsMax:
+		return nil, 0
+	}
+	for bytes := 0; len(in.queue) > 0 && len(txs) < in.cfg.BatchTxs && bytes < in.cfg.BatchBytes; {
+		if p := in.pop(); !p.settled {
+			bytes += len(p.raw) + txBytesRest
+			txs = append(txs, p)
 		}
-		in.launch(in.take())
 	}
-	return 0
+	return txs, 0
 }
 
-// take removes the transactions of the next batch from the queue. The caller holds mu.
-func (in *Intake) take() []*pending {
-	n, bytes := 0, 0
-	for n < len(in.queue) && n < in.cfg.BatchTxs && bytes < in.cfg.BatchBytes {
-		bytes += len(in.queue[n].raw)
-		n++
-	}
-	txs := append([]*pending(nil), in.queue[:n]...)
-	in.queue = in.queue[n:]
-	in.queueBytes -= bytes
-	return txs
+// push puts p at the end of the queue. The caller holds mu.
+func (in *Intake) push(p *pending) {
+	p.since, p.flight = in.cfg.Clock.Now(), nil
+	in.queue = append(in.queue, p)
+	in.queueBytes += len(p.raw) + txBytesRest
 }
 
-// launch makes a batch and hands it in. The caller holds mu.
+// pop takes the first of the queue. The caller holds mu.
+func (in *Intake) pop() *pending {
+	p := in.queue[0]
+	in.queue[0] = nil
+	in.queue = in.queue[1:]
+	in.queueBytes -= len(p.raw) + txBytesRest
+	return p
+}
+
+// launch makes a batch and hands it in. No two batches have the same wall time, so that a transaction that is tried again
+// is not taken for the batch that carried it before.
 func (in *Intake) launch(txs []*pending) {
 	epoch, _ := in.cfg.Chain.Epoch()
-	b := ledger.Batch{Origin: in.cfg.Origin, Epoch: epoch, Wall: in.cfg.Chain.Now(), Txs: make([][]byte, len(txs))}
+	in.mu.Lock()
+	in.batchWall = max(in.cfg.Chain.Now(), in.batchWall+1)
+	f := &flight{epoch: epoch, wall: in.batchWall, txs: txs}
+	in.mu.Unlock()
+	b := ledger.Batch{Origin: in.cfg.Origin, Epoch: epoch, Wall: f.wall, Txs: make([][]byte, len(txs))}
 	for i, p := range txs {
 		b.Txs[i] = p.raw
 	}
-	f := &flight{digest: b.Digest(in.cfg.Chain.Suite()), body: codec.MustMarshal(&b), txs: txs, wall: b.Wall}
-	in.flight[f.digest] = f
-	in.send(f)
+	f.digest, f.body = b.Digest(in.cfg.Chain.Suite()), codec.MustMarshal(&b)
+
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, p := range txs {
+		if !p.settled {
+			p.flight = f
+			f.open++
+		}
+	}
+	if f.open > 0 && !in.closed {
+		in.flight[f.digest] = f
+		in.metrics.batches.Inc()
+		in.send(f)
+	}
 }
 
 // send hands f in on a goroutine of its own. The caller holds mu.
@@ -109,73 +163,84 @@ func (in *Intake) send(f *flight) {
 	}()
 }
 
-// sweep hands in again what stayed unordered and gives up what has passed its window.
+// sweep settles transactions whose window is over, hands in again what stays unordered, and puts what can no longer be
+// ordered in its batch into another.
 func (in *Intake) sweep() {
 	in.mu.Lock()
-	defer in.mu.Unlock()
+	var over []*pending
+	for _, p := range in.bySigned {
+		// Later blocks are not earlier: p can be in none of them with effect.
+		if p.validUntil < in.wall {
+			over = append(over, p)
+		}
+	}
+	in.mu.Unlock()
+	for _, p := range over {
+		in.lookUp(p, nil, ErrNotIncluded)
+	}
+	epoch, _ := in.cfg.Chain.Epoch()
 	now, wall := in.cfg.Clock.Now(), in.cfg.Chain.Now()
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	for digest, f := range in.flight {
-		open := in.giveUp(f.txs, wall)
 		switch {
-		case open == 0:
+		case f.sending:
+		case f.epoch != epoch || wall > f.wall+ledger.BatchAgeMax+ledger.Minute:
 			delete(in.flight, digest)
-		case !f.sending && now.Sub(f.sent) >= in.cfg.ResendAfter:
+			for _, p := range f.txs {
+				if !p.settled {
+					in.push(p)
+				}
+			}
+		case now.Sub(f.sent) >= in.cfg.ResendAfter:
+			in.metrics.resent.Inc()
 			in.send(f)
 		}
 	}
 }
 
-// giveUp resolves the transactions that no later block can include, and counts those still open. The slack lets a block
-// that is under way, by a validator whose clock is behind, be executed first.
-func (in *Intake) giveUp(txs []*pending, wall ledger.Time) (open int) {
-	const slack = 30 * ledger.Second
-	for _, p := range txs {
-		if in.bySigned[p.ticket.Signed] != p {
-			continue
-		}
-		if p.validUntil+slack < wall {
-			in.resolve(p, nil, ErrNotIncluded)
-			continue
-		}
-		open++
-	}
-	return open
-}
-
 // Executed takes the receipts of a block and tells whoever waits for them. It does not block.
-func (in *Intake) Executed(_ *ledger.Header, receipts []ledger.Receipt) {
+func (in *Intake) Executed(h *ledger.Header, receipts []ledger.Receipt) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.wall = max(in.wall, h.Wall)
 	for i := range receipts {
 		r := &receipts[i]
-		if p := in.bySigned[r.Signed]; p != nil && !r.Boundary {
-			in.finish(p, r)
-		}
-	}
-	for digest, f := range in.flight {
-		open := 0
-		for _, p := range f.txs {
-			if in.bySigned[p.ticket.Signed] == p {
-				open++
-			}
-		}
-		if open == 0 {
-			delete(in.flight, digest)
+		p := in.bySigned[r.Signed]
+		switch {
+		case p == nil || r.Boundary:
+		case r.Code == ledger.CodeReplay:
+			in.replays = append(in.replays, replay{p, r})
+		default:
+			in.settle(p, r, nil)
 		}
 	}
 	in.poke()
 }
 
-// finish resolves p with its receipt. A repetition whose first inclusion went by another way gets the receipt that
-// spent the id. The caller holds mu.
-func (in *Intake) finish(p *pending, r *ledger.Receipt) {
-	if r.Code != ledger.CodeReplay {
-		in.resolve(p, r, nil)
-		return
+// settleReplays gives repetitions, whose first inclusion went by another way, the receipt that spent the id.
+func (in *Intake) settleReplays() {
+	in.mu.Lock()
+	replays := in.replays
+	in.replays = nil
+	in.mu.Unlock()
+	for _, r := range replays {
+		in.lookUp(r.pending, r.receipt, nil)
 	}
-	first, err := in.cfg.Chain.SpentBy(p.ticket.ID)
-	if err == nil && first == nil {
-		first = r
+}
+
+// lookUp settles p with the receipt that spent its id, by whatever attempt; if there is none, with what is given.
+func (in *Intake) lookUp(p *pending, otherwise *ledger.Receipt, err error) {
+	receipt, failed := in.cfg.Chain.SpentBy(p.ticket.ID)
+	switch {
+	case failed != nil:
+		receipt, err = nil, failed
+	case receipt != nil:
+		err = nil
+	default:
+		receipt = otherwise
 	}
-	in.resolve(p, first, err)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.settle(p, receipt, err)
 }

@@ -1,12 +1,15 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"aval/internal/clock"
 	"aval/ledger"
@@ -29,7 +32,7 @@ type Config struct {
 	// Origin is this node's key, which its batches name.
 	Origin suite.PublicKey
 	// Order hands the bytes of a batch to ordering: to the engine on a validator, to a validator on a gateway. It is
-	// called again for a batch that stays unordered; attempt counts from 0.
+	// called again for a batch that stays unordered; attempt counts from 0. It must end with ctx.
 	Order func(ctx context.Context, batch []byte, attempt int) error
 	Clock clock.Clock
 	// Logger defaults to slog.Default().
@@ -38,11 +41,22 @@ type Config struct {
 	BatchTxs, BatchBytes int
 	// BatchAge closes a batch while others are under way; a transaction that comes alone does not wait. Default 10 ms.
 	BatchAge time.Duration
-	// PendingMax bounds the transactions admitted and not yet executed. Default 20,000.
-	PendingMax int
+	// FlightsMax is how many batches may be under way before only full ones follow. Default 64.
+	FlightsMax int
+	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 20,000 and 64 MiB.
+	PendingMax, PendingBytesMax int
 	// ResendAfter is how long a batch may stay unordered before it is handed in again. Default 1 s.
 	ResendAfter time.Duration
+	// Registerer takes the intake's metrics. Default: none.
+	Registerer prometheus.Registerer
 }
+
+// txBytesRest is what a transaction takes in a batch beside its own bytes, and batchBytesRest the batch beside those.
+const (
+	txBytesRest    = 5
+	batchBytesRest = 256
+	batchBytesMax  = ledger.BatchBytesMax - ledger.TxBytesMax - txBytesRest - batchBytesRest
+)
 
 // Validate reports every problem of c at once.
 func (c *Config) Validate() error {
@@ -53,8 +67,11 @@ func (c *Config) Validate() error {
 	if c.BatchTxs < 0 || c.BatchTxs > ledger.BatchTxsMax {
 		errs = append(errs, fmt.Errorf("intake: BatchTxs must be 1 to %d", ledger.BatchTxsMax))
 	}
-	if c.BatchBytes < 0 || c.BatchBytes > ledger.BatchBytesMax-ledger.TxBytesMax-4096 {
-		errs = append(errs, fmt.Errorf("intake: BatchBytes must be 1 to %d", ledger.BatchBytesMax-ledger.TxBytesMax-4096))
+	if c.BatchBytes < 0 || c.BatchBytes > batchBytesMax {
+		errs = append(errs, fmt.Errorf("intake: BatchBytes must be 1 to %d", batchBytesMax))
+	}
+	if c.BatchAge < 0 || c.ResendAfter < 0 || c.FlightsMax < 0 || c.PendingMax < 0 || c.PendingBytesMax < 0 {
+		errs = append(errs, errors.New("intake: a bound or a time is negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -63,17 +80,16 @@ func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.BatchTxs == 0 {
-		c.BatchTxs = 1000
-	}
-	if c.BatchBytes == 0 {
-		c.BatchBytes = 1 << 20
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 64}, {&c.PendingMax, 20_000}, {&c.PendingBytesMax, 64 << 20}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
 	}
 	if c.BatchAge == 0 {
 		c.BatchAge = 10 * time.Millisecond
-	}
-	if c.PendingMax == 0 {
-		c.PendingMax = 20_000
 	}
 	if c.ResendAfter == 0 {
 		c.ResendAfter = time.Second
@@ -81,7 +97,7 @@ func (c *Config) setDefaults() {
 }
 
 // ErrNotIncluded reports a transaction whose window ended before it was ordered: it can never take effect.
-var ErrNotIncluded = errors.New("intake: the transaction was not ordered before its valid_until; make and sign a new one")
+var ErrNotIncluded = errors.New("intake: the transaction was not ordered before its valid_until and can never take effect; make and sign a new one")
 
 // ErrClosed reports an intake that is shutting down.
 var ErrClosed = errors.New("intake: shutting down; submit to another node")
@@ -100,6 +116,11 @@ func (t *Ticket) Wait(ctx context.Context) (*ledger.Receipt, error) {
 	select {
 	case <-t.done:
 		return t.receipt, t.err
+	default:
+	}
+	select {
+	case <-t.done:
+		return t.receipt, t.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -110,23 +131,37 @@ type pending struct {
 	ticket     *Ticket
 	raw        []byte
 	validUntil ledger.Time
+	since      time.Time // when it joined the queue
+	// flight is the batch that it is in, nil while it is queued.
+	flight  *flight
+	settled bool
+}
+
+// replay is a repetition whose first receipt is to be looked up.
+type replay struct {
+	pending *pending
+	receipt *ledger.Receipt
 }
 
 // Intake admits transactions. Its methods are safe for concurrent use.
 type Intake struct {
-	cfg Config
-	log *slog.Logger
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
 
 	mu sync.Mutex
-	// queue holds what is in no batch yet, oldest first, and since when the oldest waits.
+	// queue holds what is in no batch yet, oldest first; some of it may be settled already. queueBytes is its size.
 	queue      []*pending
 	queueBytes int
-	queueSince time.Time
-	// bySigned holds everything admitted and not yet resolved.
-	bySigned map[suite.Hash]*pending
-	// flight holds the batches handed in and not yet executed, by digest.
-	flight map[suite.Hash]*flight
-	closed bool
+	// bySigned holds everything admitted and not yet settled; pendingBytes is its size.
+	bySigned     map[suite.Hash]*pending
+	pendingBytes int
+	// flight holds the batches under way, by digest. Invariant: each has at least one transaction that is not settled.
+	flight  map[suite.Hash]*flight
+	replays []replay
+	// wall is the wall time of the newest executed block, batchWall that of the newest batch.
+	wall, batchWall ledger.Time
+	closed          bool
 
 	wake   chan struct{}
 	ctx    context.Context
@@ -143,6 +178,11 @@ func New(cfg Config) (*Intake, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	in := &Intake{cfg: cfg, log: cfg.Logger, bySigned: map[suite.Hash]*pending{}, flight: map[suite.Hash]*flight{},
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel}
+	in.metrics = newMetrics(in)
+	if err := in.metrics.register(); err != nil {
+		cancel()
+		return nil, err
+	}
 	in.tasks.Add(1)
 	go in.run()
 	return in, nil
@@ -153,11 +193,12 @@ func (in *Intake) Close() error {
 	in.mu.Lock()
 	in.closed = true
 	for _, p := range in.bySigned {
-		in.resolve(p, nil, ErrClosed)
+		in.settle(p, nil, ErrClosed)
 	}
 	in.mu.Unlock()
 	in.cancel()
 	in.tasks.Wait()
+	in.metrics.unregister()
 	return nil
 }
 
@@ -168,9 +209,15 @@ func (in *Intake) Pending() int {
 	return len(in.bySigned)
 }
 
-// Admit checks an encoded ledger.SignedTx and queues it. Admitting the same bytes again returns the same outcome: the
-// receipt if the id is spent, the ticket under way otherwise. Refusals are *ledger.Failure.
+// Admit checks an encoded ledger.SignedTx and queues a copy of it. Admitting the same bytes again returns the same outcome:
+// the receipt if the id is spent, the ticket under way otherwise. Refusals are *ledger.Failure.
 func (in *Intake) Admit(raw []byte) (*Ticket, error) {
+	t, err := in.admit(raw)
+	in.metrics.admission(err)
+	return t, err
+}
+
+func (in *Intake) admit(raw []byte) (*Ticket, error) {
 	tx, err := ledger.DecodeSignedTx(raw)
 	if err != nil {
 		return nil, err
@@ -190,7 +237,7 @@ func (in *Intake) Admit(raw []byte) (*Ticket, error) {
 	if err := tx.VerifySignatures(s); err != nil {
 		return nil, err
 	}
-	return in.enqueue(&pending{ticket: t, raw: raw, validUntil: tx.Tx.ValidUntil})
+	return in.enqueue(&pending{ticket: t, raw: bytes.Clone(raw), validUntil: tx.Tx.ValidUntil})
 }
 
 // known returns a ticket for a transaction that is under way or done, or nil.
@@ -219,15 +266,12 @@ func (in *Intake) enqueue(p *pending) (*Ticket, error) {
 	if other := in.bySigned[p.ticket.Signed]; other != nil {
 		return other.ticket, nil
 	}
-	if len(in.bySigned) >= in.cfg.PendingMax {
+	if len(in.bySigned) >= in.cfg.PendingMax || in.pendingBytes+len(p.raw) > in.cfg.PendingBytesMax {
 		return nil, ledger.Failf(ledger.CodeBusy, "%d transactions wait to be ordered; try again in a second, or at another node", len(in.bySigned))
 	}
-	if len(in.queue) == 0 {
-		in.queueSince = in.cfg.Clock.Now()
-	}
 	in.bySigned[p.ticket.Signed] = p
-	in.queue = append(in.queue, p)
-	in.queueBytes += len(p.raw)
+	in.pendingBytes += len(p.raw)
+	in.push(p)
 	in.poke()
 	return p.ticket, nil
 }
@@ -239,12 +283,19 @@ func (in *Intake) poke() {
 	}
 }
 
-// resolve tells whoever waits and forgets p. The caller holds mu.
-func (in *Intake) resolve(p *pending, r *ledger.Receipt, err error) {
-	if in.bySigned[p.ticket.Signed] != p {
+// settle tells whoever waits and forgets p. The caller holds mu.
+func (in *Intake) settle(p *pending, r *ledger.Receipt, err error) {
+	if p.settled {
 		return
 	}
+	p.settled = true
 	delete(in.bySigned, p.ticket.Signed)
+	in.pendingBytes -= len(p.raw)
+	if f := p.flight; f != nil {
+		if f.open--; f.open == 0 {
+			delete(in.flight, f.digest)
+		}
+	}
 	p.ticket.receipt, p.ticket.err = r, err
 	close(p.ticket.done)
 }
