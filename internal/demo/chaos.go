@@ -10,9 +10,8 @@ import (
 	"aval/ledger"
 )
 
-// outageMax is how long the next commit may take after a validator was killed. The protocol's own bound is four seconds; the rest is
-// for a machine on which five nodes share two cores with other work.
-const outageMax = 8 * time.Second
+// outageMax is how long the next commit may take after a validator was killed.
+const outageMax = 4 * time.Second
 
 // kill ends the leading validator as a power failure would, while transactions are under way, and measures how long the network
 // needs to commit the next one.
