@@ -297,15 +297,14 @@ func (m *machine) offer(t *rapid.T) {
 		at += amount
 	}
 	by := rapid.SampledFrom([]ledger.PartyID{l.Holder, l.Holder, l.Holder, l.Holder, l.Holder, l.Holder, ann}).Draw(t, "by")
-	id, ok := m.try(t, by, &ledger.VoucherOffer{Voucher: v.ID, Lot: l.From, Parts: parts, AcceptBy: min(m.until(t), v.Settles.Start())})
-	if !ok {
+	op := &ledger.VoucherOffer{Voucher: v.ID, Lot: l.From, Parts: parts, AcceptBy: min(m.until(t), v.Settles.Start())}
+	if _, ok := m.try(t, by, op); !ok {
 		return
 	}
 	m.free(t, v.ID, l.From, l.To, by)
 	for i := range parts {
 		if parts[i].To != "" {
-			id = ledger.DerivedID(m.suite, m.last(), 0, i)
-			m.offers = append(m.offers, id)
+			m.offers = append(m.offers, ledger.DerivedID(m.suite, m.last(), 0, i))
 		}
 	}
 }

@@ -124,6 +124,7 @@ func AuditIssuer(j *vm.Journal, issuer ledger.PartyID) error {
 			limits[v.Bank] += v.Face - v.Paid
 		case ledger.VoucherOffered:
 			limits[v.Bank] += v.Face
+		default: // nothing stands
 		}
 	}
 	return errors.Join(auditLadder(j, issuer, ladder), auditSums(j, issuer, pools, limits))

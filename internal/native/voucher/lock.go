@@ -39,6 +39,7 @@ func endLock(c *vm.Context, v *ledger.Voucher, l *ledger.Lot) {
 		r, ok := vm.Load[ledger.Request](c.Journal, ledger.RequestKey(l.Lock))
 		invariant.Check(ok && r.Status <= ledger.RequestRegistered, "request %s locks a lot in status %d", l.Lock, r.Status)
 		EndRequest(c, v, &r, ledger.RequestExpired)
+	default: // nothing locks it
 	}
 }
 

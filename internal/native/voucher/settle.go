@@ -41,16 +41,15 @@ func settleDue(c *vm.Context, lots int) (workLeft bool, err error) {
 // work does the first item of a day's queue, or as much of it as this block admits.
 func (s *settler) work(day ledger.Date) error {
 	item := front(s.Context, day)
-	done, err := true, error(nil)
 	if item.Voucher.IsZero() {
-		done, err = s.pass(day, item)
-	} else {
-		err = s.payByItself(item.Voucher)
+		if done, err := s.pass(day, item); err != nil || !done {
+			return err
+		}
+	} else if err := s.payByItself(item.Voucher); err != nil {
+		return err
 	}
-	if err == nil && done {
-		pop(s.Context, day)
-	}
-	return err
+	pop(s.Context, day)
+	return nil
 }
 
 // payByItself pays what has been set aside for one voucher after its pool's pass.
