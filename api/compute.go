@@ -55,6 +55,7 @@ func NewVoucher(v ledger.Voucher, graceDays uint16, at AsOf) Voucher {
 		case out.Matured:
 			out.State = "matured"
 		}
+	case ledger.VoucherRejected, ledger.VoucherExpired, ledger.VoucherCancelled, ledger.VoucherPaid: // time adds nothing
 	}
 	return out
 }
@@ -169,8 +170,10 @@ func NewProposal(p ledger.Proposal, at AsOf) (Proposal, error) {
 	if err != nil {
 		return Proposal{}, err
 	}
-	out := Proposal{Proposal: p, AsOf: at, Operations: ops, State: "executed"}
+	out := Proposal{Proposal: p, AsOf: at, Operations: ops}
 	switch p.Status {
+	case ledger.ProposalExecuted:
+		out.State = "executed"
 	case ledger.ProposalOpen:
 		out.State = "open"
 		if out.Lapsed = at.Time >= p.Expires; out.Lapsed {

@@ -175,7 +175,7 @@ func TestSubmitGoesToAnotherNode(t *testing.T) {
 	}
 	for name, first := range map[string]string{
 		"dead": dead(t), "hanging up": node(t, hangup), "busy": node(t, busy(t, "1")), "slow": node(t, pending),
-		"broken":      node(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }),
+		"broken":      node(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusInternalServerError) }),
 		"a chatterer": node(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello") }),
 		"lying":       node(t, func(w http.ResponseWriter, r *http.Request) { reply(t, w, 200, api.Outcome{ID: suite.Hash{9}}) }),
 	} {
@@ -314,7 +314,9 @@ func TestQueriesAreBoundedAndRetried(t *testing.T) {
 	if _, err := c.Party(t.Context(), "x"); !IsNotFound(err) {
 		t.Errorf("a missing party gives %v", err)
 	}
-	redirect := node(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://elsewhere.invalid/", 307) })
+	redirect := node(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusTemporaryRedirect)
+	})
 	c, _ = n.clientFor(t, redirect)
 	var p *api.Problem
 	if _, err := c.NetworkInfo(t.Context()); !errors.As(err, &p) || p.Status != 307 {

@@ -242,7 +242,8 @@ func (s *session) printVerdict(v *ledger.Verdict, err error) error {
 	if errors.As(err, &exit) {
 		return err
 	}
-	line, code := "INVALID", exitOK
+	var line string
+	code := exitOK
 	view := &verdictView{Signers: []string{}}
 	switch {
 	case err == nil:

@@ -101,13 +101,12 @@ func (s *session) showStatus(o *output, all []nodeStatus) {
 	o.table([]string{"node", "name", "role", ">committed", ">executed", ">proven", ">peers", "state"}, rows)
 	for i := range all {
 		st := all[i].Status
-		switch {
-		case st == nil:
+		if st == nil {
 			o.line("")
 			o.line("%s: %s", all[i].URL, all[i].Error)
-		default:
-			s.showTrouble(o, st)
+			continue
 		}
+		s.showTrouble(o, st)
 	}
 }
 

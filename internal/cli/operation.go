@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,7 +119,7 @@ func (s *session) operate(ctx context.Context, f *signing, op ledger.Op) error {
 			if len(old.Sigs) > 0 {
 				return fmt.Errorf("%s is signed already, and another operation would make the signatures void; begin a new draft", path)
 			}
-			tx.Tx.Ops = append(old.Tx.Ops, op)
+			tx.Tx.Ops = append(slices.Clone(old.Tx.Ops), op)
 			if len(tx.Tx.Ops) > ledger.TxOpsMax {
 				return fmt.Errorf("%s has %d operations, the most in one transaction", path, ledger.TxOpsMax)
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"aval/ledger"
 )
@@ -36,15 +35,17 @@ func (o *output) line(format string, args ...any) { fmt.Fprintf(&o.b, format+"\n
 
 // fields writes names and values in two columns; pairs alternate. Empty values are left out.
 func (o *output) fields(pairs ...any) {
-	w := tabwriter.NewWriter(&o.b, 0, 0, 2, ' ', 0)
+	width := 0
 	for i := 0; i+1 < len(pairs); i += 2 {
-		value := fmt.Sprint(pairs[i+1])
-		if value == "" {
-			continue
+		if fmt.Sprint(pairs[i+1]) != "" {
+			width = max(width, len(fmt.Sprint(pairs[i])))
 		}
-		fmt.Fprintf(w, "%v\t%s\n", pairs[i], value)
 	}
-	w.Flush() //nolint:errcheck // a strings.Builder cannot fail
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if value := fmt.Sprint(pairs[i+1]); value != "" {
+			o.line("%-*v  %s", width, pairs[i], value)
+		}
+	}
 }
 
 // table writes rows under headings. A heading that begins with ">" is aligned to the right.

@@ -74,7 +74,7 @@ func (n *Network) Write(l Layout) ([]Node, error) {
 	if err := CheckEmpty(l.Dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(l.Dir, 0o750); err != nil {
 		return nil, err
 	}
 	raw, err := codec.Marshal(n.Genesis)
@@ -180,7 +180,7 @@ func CheckEmpty(dir string) error {
 
 // writeNew writes a file that must not exist.
 func writeNew(path string, b []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
