@@ -2,7 +2,9 @@ package exec_test
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -69,8 +71,8 @@ func (w *town) onboard(t fataler, name string, role ledger.Role) {
 	t.Helper()
 	op := &ledger.PartyOnboard{ID: w.DeclareParty(name, ""), Name: name, Scope: "/", Roles: role, Size: ledger.SizeLarge}
 	tx := w.NewTx()
-	for suffix, caps := range map[string]ledger.Capability{"m": ledger.CapMaker, "c": ledger.CapChecker, "a": ledger.CapAdmin} {
-		m, err := w.DeclareMember(name, suffix, caps, name+suffix)
+	for i, suffix := range []string{"m", "c", "a"} {
+		m, err := w.DeclareMember(name, suffix, ledger.CapMaker<<i, name+suffix)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
@@ -261,3 +263,5 @@ func TestThreadsDoNotMatter(t *testing.T) {
 		}
 	}
 }
+
+func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }

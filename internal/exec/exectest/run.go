@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -21,22 +22,31 @@ import (
 // blocksMax bounds the blocks that one command makes.
 const blocksMax = 10_000
 
-// Run runs every transcript below dir, each in a world of its own.
+// Run runs every transcript in dir, each in a world of its own.
 func Run(t *testing.T, dir string) {
 	t.Helper()
-	datadriven.Walk(t, dir, func(t *testing.T, path string) {
-		s := &script{}
-		if err := s.fresh("intl", "lab"); err != nil {
-			t.Fatal(err)
+	paths, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no transcripts in %s: %v", dir, err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) { runFile(t, path) })
+	}
+}
+
+func runFile(t *testing.T, path string) {
+	t.Helper()
+	s := &script{}
+	if err := s.fresh("intl", "lab"); err != nil {
+		t.Fatal(err)
+	}
+	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		t.Helper()
+		out, err := s.command(d)
+		if err != nil {
+			d.Fatalf(t, "%s: %v", d.Cmd, err)
 		}
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			t.Helper()
-			out, err := s.command(d)
-			if err != nil {
-				d.Fatalf(t, "%s: %v", d.Cmd, err)
-			}
-			return out
-		})
+		return out
 	})
 }
 
