@@ -27,7 +27,7 @@ BENCHTIME ?= 1s
 PKG ?= ./...
 RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
 
-.PHONY: help build demo test race lint fuzz bench cover clean
+.PHONY: help build demo test race lint fuzz bench figures cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+figures: ## measure networks of real processes: failover, cost at rest; takes minutes
+	go test ./internal/e2e -run 'Figures|KillAny' -v -figures -timeout 30m
 
 cover: ## test with coverage of all packages; writes coverage.html
 	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=coverage.out $(PKG)
