@@ -47,14 +47,37 @@ type Config struct {
 type Catchup struct {
 	cfg Config
 	log *slog.Logger
-	// importing makes fetches one at a time: two would only fetch the same blocks twice.
+	// importing keeps two fetches from verifying the same blocks.
 	importing sync.Mutex
+	// serving bounds the answers with blocks that are made at once.
+	serving chan struct{}
 }
+
+const (
+	// servingMax is how many answers with blocks are made at once, each of up to BytesMax.
+	servingMax = 8
+	// slowAfter is how long an answer with blocks may take before another peer is preferred.
+	slowAfter = 2 * time.Second
+	// headGrace is how long the last few peers are waited for once most have said their heads.
+	headGrace = 500 * time.Millisecond
+	// followWait is how long a follower lets one peer wait for the next block before it asks another.
+	followWait = 2 * time.Second
+	// watchEvery is how often a follower asks another peer whether there is more than it is told of, and watchGrace how
+	// long it then waits for it.
+	watchEvery = 2 * time.Second
+	watchGrace = time.Second
+	// backoffMin and backoffMax bound the pause after a peer that did not serve.
+	backoffMin = 100 * time.Millisecond
+	backoffMax = 2 * time.Second
+)
 
 // New returns a Catchup.
 func New(cfg Config) (*Catchup, error) {
 	if cfg.Chain == nil || cfg.Clock == nil {
 		return nil, errors.New("catchup: Chain and Clock are required")
+	}
+	if cfg.CallTimeout < 0 {
+		return nil, errors.New("catchup: CallTimeout is negative")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -62,7 +85,7 @@ func New(cfg Config) (*Catchup, error) {
 	if cfg.CallTimeout == 0 {
 		cfg.CallTimeout = 5 * time.Second
 	}
-	return &Catchup{cfg: cfg, log: cfg.Logger}, nil
+	return &Catchup{cfg: cfg, log: cfg.Logger, serving: make(chan struct{}, servingMax)}, nil
 }
 
 // Serve answers an encoded Request.
@@ -79,7 +102,16 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	response := Response{Head: c.cfg.Chain.Head().Header.Height, Wall: ledger.Time(c.cfg.Clock.Now().UnixMilli())}
+	response := Response{Head: c.height(), Wall: ledger.Time(c.cfg.Clock.Now().UnixMilli())}
+	if r.Count == 0 || r.From > response.Head {
+		return codec.Marshal(&response)
+	}
+	select {
+	case c.serving <- struct{}{}:
+		defer func() { <-c.serving }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for bytes, h := 0, r.From; h <= response.Head && len(response.Blocks) < int(r.Count); h++ {
 		b, err := c.cfg.Chain.BlockBytes(h)
 		if err != nil {
@@ -93,93 +125,146 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 	return codec.Marshal(&response)
 }
 
-// Sync implements consensus.Syncer: it asks every peer at once for what is missing, imports it, and repeats until no
-// peer that answers is ahead. It fails if no peer answers.
+// Sync implements consensus.Syncer. It asks all peers for their heads and imports what is missing from those that are
+// ahead, in turn, until none is. A peer that does not keep what it claims is not asked again, one that is slow only if no
+// other is left: so a liar costs one exchange. It fails if no peer answers.
 func (c *Catchup) Sync(ctx context.Context) error {
-	for {
-		heads := c.askAll(ctx)
-		if len(heads) == 0 {
+	out := map[int]bool{}
+	for round := 0; ; round++ {
+		heads := c.askAll(ctx, out)
+		if len(heads) == 0 && round == 0 {
 			return fmt.Errorf("catchup: none of %d peers answers", len(c.cfg.Peers))
 		}
-		ahead := false
-		for i, head := range heads {
-			if head <= c.height() {
-				continue
-			}
-			ahead = true
-			if err := c.fetchTo(ctx, &c.cfg.Peers[i], head); err != nil {
-				c.log.WarnContext(ctx, "peer could not serve blocks", slog.String("peer", c.cfg.Peers[i].Name), slog.Any("error", err))
-				delete(heads, i)
-			}
+		begin := c.cfg.Clock.Now()
+		if c.fetchFrom(ctx, heads, out) == 0 || ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if !ahead || len(heads) == 0 {
+		// What came while we fetched for a moment only will come by the ordinary way. A busy network never stands still.
+		if c.cfg.Clock.Now().Sub(begin) < watchGrace {
 			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
 		}
 	}
 }
 
-// askAll returns the heads of the peers that answer, by the index of the peer.
-func (c *Catchup) askAll(ctx context.Context) map[int]ledger.Height {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	heads := map[int]ledger.Height{}
+// fetchFrom imports blocks from the peers in turn while one of them claims more than there is, and returns how many
+// blocks came. It adds to out those that fail.
+func (c *Catchup) fetchFrom(ctx context.Context, heads map[int]ledger.Height, out map[int]bool) (blocks int) {
+	for at := 0; ctx.Err() == nil; at++ {
+		var ahead []int
+		for i := range c.cfg.Peers {
+			if head, ok := heads[i]; ok && !out[i] && head > c.height() {
+				ahead = append(ahead, i)
+			}
+		}
+		if len(ahead) == 0 {
+			return blocks
+		}
+		i := ahead[at%len(ahead)]
+		got := c.fetch(ctx, &c.cfg.Peers[i], 0)
+		blocks += got.blocks
+		if got.err == nil && got.blocks == 0 {
+			got.err = fmt.Errorf("catchup: it claims height %d and serves no block after %d", heads[i], c.height())
+		}
+		if got.err != nil && ctx.Err() == nil {
+			c.log.WarnContext(ctx, "peer could not serve blocks", slog.String("peer", c.cfg.Peers[i].Name), slog.Any("error", got.err))
+		}
+		out[i] = got.err != nil || got.took > slowAfter && len(ahead) > 1
+	}
+	return blocks
+}
+
+// askAll returns the heads of the peers that answer, by the index of the peer, without those in out. It does not wait long
+// for the last third, so that peers that keep silent cannot hold up the others.
+func (c *Catchup) askAll(ctx context.Context, out map[int]bool) map[int]ledger.Height {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		peer int
+		head ledger.Height
+		err  error
+	}
+	answers := make(chan answer, len(c.cfg.Peers))
+	asked := 0
 	for i := range c.cfg.Peers {
-		wg.Add(1)
+		if out[i] {
+			continue
+		}
+		asked++
 		go func() {
-			defer wg.Done()
 			r, err := c.call(ctx, &c.cfg.Peers[i], Request{From: c.height() + 1})
 			if err != nil {
-				c.log.DebugContext(ctx, "peer does not answer", slog.String("peer", c.cfg.Peers[i].Name), slog.Any("error", err))
+				answers <- answer{peer: i, err: err}
 				return
 			}
-			mu.Lock()
-			heads[i] = r.Head
-			mu.Unlock()
+			answers <- answer{peer: i, head: r.Head}
 		}()
 	}
-	wg.Wait()
+	heads := map[int]ledger.Height{}
+	var enough <-chan time.Time
+	for range asked {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				c.log.DebugContext(ctx, "peer does not answer", slog.String("peer", c.cfg.Peers[a.peer].Name), slog.Any("error", a.err))
+				continue
+			}
+			heads[a.peer] = a.head
+		case <-enough:
+			return heads
+		}
+		if enough == nil && len(heads) >= asked-asked/3 {
+			enough = c.cfg.Clock.After(headGrace)
+		}
+	}
 	return heads
 }
 
-// fetchTo imports blocks from one peer until height is committed.
-func (c *Catchup) fetchTo(ctx context.Context, p *Peer, height ledger.Height) error {
-	c.importing.Lock()
-	defer c.importing.Unlock()
-	for c.height() < height {
-		n, err := c.fetch(ctx, p, 0)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return fmt.Errorf("catchup: %s claims height %d but serves no block after %d", p.Name, height, c.height())
-		}
-	}
-	return nil
+// fetched is what one exchange brought.
+type fetched struct {
+	// head is the peer's, as it says; blocks is how many it sent, took how long it took to send them.
+	head   ledger.Height
+	blocks int
+	took   time.Duration
+	err    error
 }
 
-// fetch asks one peer for the next blocks, waiting up to wait for the first, and imports them. It returns how many.
-func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (int, error) {
+// fetch asks one peer for the next blocks, waiting up to wait for the first, and imports them.
+func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (out fetched) {
 	from := c.height() + 1
+	begin := c.cfg.Clock.Now()
 	r, err := c.call(ctx, p, Request{From: from, Count: BlocksMax, WaitMs: uint16(wait.Milliseconds())})
+	out.took = c.cfg.Clock.Now().Sub(begin)
 	if err != nil {
-		return 0, err
+		out.err = err
+		return out
 	}
+	out.head = r.Head
+	c.importing.Lock()
+	defer c.importing.Unlock()
 	for i, raw := range r.Blocks {
-		b, err := ledger.DecodeBlock(raw)
-		if err != nil {
-			return i, fmt.Errorf("catchup: %s sent a block that does not decode: %w", p.Name, err)
+		height := from + ledger.Height(i)
+		if height > c.height() { // another fetch may have been faster
+			if out.err = c.importBlock(height, raw); out.err != nil {
+				return out
+			}
 		}
-		if b.Header.Height != from+ledger.Height(i) {
-			return i, fmt.Errorf("catchup: %s sent block %d for %d", p.Name, b.Header.Height, from+ledger.Height(i))
-		}
-		if err := c.cfg.Chain.Import(b); err != nil {
-			return i, fmt.Errorf("catchup: block %d from %s: %w", b.Header.Height, p.Name, err)
-		}
+		out.blocks++
 	}
-	return len(r.Blocks), nil
+	return out
+}
+
+func (c *Catchup) importBlock(height ledger.Height, raw []byte) error {
+	b, err := ledger.DecodeBlock(raw)
+	if err != nil {
+		return fmt.Errorf("catchup: block %d does not decode: %w", height, err)
+	}
+	if b.Header.Height != height {
+		return fmt.Errorf("catchup: block %d was sent for %d", b.Header.Height, height)
+	}
+	if err := c.cfg.Chain.Import(b); err != nil {
+		return fmt.Errorf("catchup: block %d: %w", height, err)
+	}
+	return nil
 }
 
 func (c *Catchup) call(ctx context.Context, p *Peer, r Request) (*Response, error) {
@@ -189,7 +274,11 @@ func (c *Catchup) call(ctx context.Context, p *Peer, r Request) (*Response, erro
 	if err != nil {
 		return nil, err
 	}
-	return DecodeResponse(b)
+	response, err := DecodeResponse(b)
+	if err == nil && len(response.Blocks) > int(r.Count) {
+		return nil, fmt.Errorf("catchup: %d blocks came, %d were asked for", len(response.Blocks), r.Count)
+	}
+	return response, err
 }
 
 // Probe asks one peer, by its index in Config.Peers, for its head and clock.
@@ -198,46 +287,3 @@ func (c *Catchup) Probe(ctx context.Context, peer int) (*Response, error) {
 }
 
 func (c *Catchup) height() ledger.Height { return c.cfg.Chain.Head().Header.Height }
-
-// Follow keeps the chain at the head of its peers until ctx ends: the way of a node that does not vote. It asks one
-// peer after another, and stays with one that serves.
-func (c *Catchup) Follow(ctx context.Context) error {
-	if len(c.cfg.Peers) == 0 {
-		return errors.New("catchup: no peer to follow")
-	}
-	backoff := 100 * time.Millisecond
-	for at := 0; ctx.Err() == nil; {
-		p := &c.cfg.Peers[at%len(c.cfg.Peers)]
-		c.importing.Lock()
-		n, err := c.fetch(ctx, p, followWait)
-		c.importing.Unlock()
-		if err == nil && n > 0 {
-			backoff = 100 * time.Millisecond
-			continue
-		}
-		at++ // also a silent peer is left: it may be cut off from the others
-		if err == nil {
-			continue
-		}
-		c.log.DebugContext(ctx, "peer left", slog.String("peer", p.Name), slog.Any("error", err))
-		if !c.pause(ctx, backoff) {
-			break
-		}
-		backoff = min(2*backoff, 2*time.Second)
-	}
-	return ctx.Err()
-}
-
-// followWait is how long a follower lets one peer wait for the next block before it asks another.
-const followWait = 2 * time.Second
-
-func (c *Catchup) pause(ctx context.Context, d time.Duration) bool {
-	t := c.cfg.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

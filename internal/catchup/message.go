@@ -10,13 +10,14 @@ import (
 
 // Bounds of one exchange.
 const (
-	// BlocksMax and BytesMax bound a response; a response has at least one block if the peer holds it.
+	// BlocksMax and BytesMax bound the blocks of a response; one block alone is always within them.
 	BlocksMax = 256
 	BytesMax  = 12 << 20
 	// WaitMax is the longest a peer is asked to wait for a block that does not exist yet.
 	WaitMax = 10 * time.Second
-	// requestBytesMax bounds an encoded Request.
-	requestBytesMax = 64
+	// requestBytesMax and responseBytesMax bound an encoded Request and Response.
+	requestBytesMax  = 64
+	responseBytesMax = BytesMax + 8*BlocksMax + 64
 )
 
 // Request asks for blocks from a height on.
@@ -54,7 +55,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 
 // DecodeResponse strictly decodes a response and checks its bounds.
 func DecodeResponse(b []byte) (*Response, error) {
-	if len(b) > BytesMax+ledger.BlockBytesMax+1<<20 {
+	if len(b) > responseBytesMax {
 		return nil, fmt.Errorf("catchup: the response has %d bytes", len(b))
 	}
 	var r Response

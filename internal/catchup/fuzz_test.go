@@ -1,0 +1,57 @@
+package catchup_test
+
+import (
+	"bytes"
+	"testing"
+
+	"aval/codec"
+	"aval/internal/catchup"
+	"aval/ledger"
+)
+
+func FuzzDecodeRequest(f *testing.F) {
+	for _, r := range []catchup.Request{{From: 1}, {From: 1 << 40, Count: catchup.BlocksMax, WaitMs: 10_000}, {}} {
+		f.Add(codec.MustMarshal(&r))
+	}
+	f.Add([]byte("junk"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := catchup.DecodeRequest(b)
+		if err != nil {
+			return
+		}
+		if r.From == 0 || r.Count > catchup.BlocksMax || r.WaitMs > 10_000 {
+			t.Fatalf("a request out of bounds: %+v", r)
+		}
+		if !bytes.Equal(codec.MustMarshal(r), b) {
+			t.Fatalf("%x decodes to what encodes otherwise", b)
+		}
+	})
+}
+
+func FuzzDecodeResponse(f *testing.F) {
+	for _, r := range []catchup.Response{{}, {Head: 3, Wall: 5, Blocks: [][]byte{{1}, {}, bytes.Repeat([]byte{7}, 300)}},
+		{Head: ^ledger.Height(0), Blocks: make([][]byte, catchup.BlocksMax+1)}} {
+		f.Add(codec.MustMarshal(&r))
+	}
+	f.Add([]byte("junk"))
+	f.Add([]byte{0xa3, 0x01, 0x00, 0x02, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) // an array without end
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := catchup.DecodeResponse(b)
+		if err != nil {
+			return
+		}
+		if len(r.Blocks) > catchup.BlocksMax {
+			t.Fatalf("a response of %d blocks", len(r.Blocks))
+		}
+		sum := 0
+		for _, block := range r.Blocks {
+			sum += len(block)
+			if _, err := ledger.DecodeBlock(block); err != nil {
+				continue
+			}
+		}
+		if sum > len(b) || !bytes.Equal(codec.MustMarshal(r), b) {
+			t.Fatalf("%x decodes to what encodes otherwise", b)
+		}
+	})
+}
