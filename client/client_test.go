@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -265,6 +266,22 @@ func TestUnknownOutcomeIsSaidSo(t *testing.T) {
 	var unknown *UnknownError
 	if !errors.As(err, &unknown) {
 		t.Errorf("a lost answer gives %v", err)
+	}
+	// A node that cannot be reached in time has not taken anything in either.
+	never := Config{Endpoints: []string{"http://node.invalid"}, Genesis: codec.MustMarshal(&n.genesis), HTTP: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}}}
+	slow, err := New(never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brief, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := slow.Submit(brief, n.tx(t, slow), api.WaitCommitted); errors.As(err, &unknown) || !errors.Is(err, ErrUnreachable) {
+		t.Errorf("a node that was not reached in time gives %v", err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	c, _ = n.clientFor(t, dead(t))

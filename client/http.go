@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"time"
@@ -75,11 +76,18 @@ func (c *Client) send(ctx context.Context, base *url.URL, r *call) (*answer, err
 	if r.media != "" {
 		req.Header.Set("Content-Type", r.media)
 	}
+	connected := false
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	}))
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
 		var verbose *url.Error // repeats method and address, which the caller names
 		if errors.As(err, &verbose) {
 			err = verbose.Err
+		}
+		if !connected {
+			err = &unsentError{err}
 		}
 		return nil, err
 	}
@@ -100,6 +108,15 @@ func (c *Client) send(ctx context.Context, base *url.URL, r *call) (*answer, err
 	}
 	return a, nil
 }
+
+// unsentError reports a request that never left, because no connection came about.
+type unsentError struct{ cause error }
+
+// Error returns the cause's text.
+func (e *unsentError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *unsentError) Unwrap() error { return e.cause }
 
 // problemOf reads a problem; an answer that is none, say of a proxy, is turned into one.
 func problemOf(resp *http.Response, body []byte) *api.Problem {

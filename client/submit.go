@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -148,8 +147,8 @@ func mayHaveBegun(err error) bool {
 	if errors.As(err, &p) {
 		return p.Pending || p.Code == 0 && p.Status >= 500
 	}
-	var dial *net.OpError
-	return !errors.As(err, &dial) || dial.Op != "dial"
+	var unsent *unsentError
+	return !errors.As(err, &unsent)
 }
 
 // settle judges a refusal that came after a node may have taken the transaction in: it may have been executed meanwhile.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 //	freeport VAR            set $VAR to a port that is free, and so is the one LinkPortOffset above
 //	await URL               wait until a node answers there
 //	flip FILE               change one byte in the middle of a file
+//	flipall FILE GENESIS    check that the proof in a file is refused after any change of one byte
 //	status CODE CMD ARG…    run a command that must end with this exit code
 //	onboard NAME ROLE       make three keys with credentials and onboard the party of that short name
 //	paid VOUCHER            wait until the voucher is paid
@@ -50,10 +52,11 @@ func TestScripts(t *testing.T) {
 			e.Setenv("AVAL_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("AVAL_PASSPHRASE", "correct horse")
 			e.Setenv("AVAL_NEW_PASSPHRASE", "battery staple")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else every command takes a second longer under the race detector
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"proof": scriptProof, "capture": scriptCapture, "freeport": scriptFreePort, "await": scriptAwait, "flip": scriptFlip,
+			"proof": scriptProof, "capture": scriptCapture, "freeport": scriptFreePort, "await": scriptAwait, "flip": scriptFlip, "flipall": scriptFlipAll,
 			"status": scriptStatus, "onboard": scriptOnboard, "paid": scriptPaid,
 		},
 	})
@@ -111,6 +114,30 @@ func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	b[len(b)/2] ^= 1
 	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+func scriptFlipAll(ts *testscript.TestScript, _ bool, args []string) {
+	good, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	raw, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	g, s, err := ledger.DecodeGenesis(raw)
+	ts.Check(err)
+	verify := func(b []byte) error {
+		p, err := ledger.DecodeProof(b)
+		if err == nil {
+			_, err = ledger.VerifyProof(s, g, p, ledger.VerifyOptions{Lab: true})
+		}
+		return err
+	}
+	ts.Check(verify(good))
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1 << (i % 8)
+		if verify(bad) == nil {
+			ts.Fatalf("%s is still valid after byte %d was changed by %#x", args[0], i, 1<<(i%8))
+		}
+	}
 }
 
 func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {

@@ -147,6 +147,9 @@ func subjectText(v *ledger.Verdict) string {
 	if !v.Present {
 		return fmt.Sprintf("%s %x: absent", what, v.Key)
 	}
+	if plain := describe(decodeRecord(v.Key, v.Value)); plain != "" {
+		return fmt.Sprintf("%s, since height %d", plain, v.Written)
+	}
 	return fmt.Sprintf("%s %x: written at height %d", what, v.Key, v.Written)
 }
 

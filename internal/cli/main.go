@@ -182,7 +182,7 @@ func (s *session) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	f.StringVar(&s.home, "home", "", "directory of profile and keys, or of a node (default $AVAL_HOME, else ~/.aval)")
-	f.StringArrayVar(&s.nodes, "node", nil, "URL of a node; repeat for more (default from client.toml)")
+	f.StringArrayVar(&s.nodes, "node", nil, "URL of a node; repeat for more (default $AVAL_NODES, else from client.toml)")
 	f.StringVar(&s.genesisPath, "genesis", "", "genesis file of the network (default from client.toml)")
 	f.StringVar(&s.passphraseFile, "passphrase-file", "", "file with the passphrase of your keys (default $AVAL_PASSPHRASE, else asked)")
 	f.DurationVar(&s.timeout, "timeout", time.Minute, "how long to try at most")

@@ -57,3 +57,26 @@ func decodeRecord(key, value []byte) any {
 	}
 	return hex.EncodeToString(value)
 }
+
+// describe says in plain words what the records say that people ask proofs for most; "" for others.
+func describe(record any) string {
+	switch r := record.(type) {
+	case *ledger.Lot:
+		more := words(len(r.Freezes) > 0, "frozen", r.Pledge != nil, "pledged")
+		if more != "" {
+			more = ", " + more
+		}
+		return fmt.Sprintf("lot of voucher %s from %s: %s, holder %s, %s%s", r.Voucher, r.From, r.Amount(), r.Holder, lotStates[r.State], more)
+	case *ledger.Voucher:
+		return fmt.Sprintf("voucher %s: %s owed by %s, due %s, paid %s", r.ID, r.Face, r.Issuer, r.Due, r.Paid)
+	case *ledger.Account:
+		return fmt.Sprintf("account of %s with %s: balance %s, held %s", r.Holder, r.Bank, r.Balance, r.Held)
+	case *ledger.Party:
+		return fmt.Sprintf("party %s: %s, %s", r.ID, r.Name, r.Roles)
+	}
+	return ""
+}
+
+var lotStates = map[ledger.LotState]string{
+	ledger.LotHeld: "held", ledger.LotOffered: "offered", ledger.LotRequested: "requested", ledger.LotPaid: "paid",
+}
