@@ -95,7 +95,8 @@ const (
 	tickPoll = time.Second
 )
 
-// tickLoop submits ticks while results stand uncertified or time-driven work is due.
+// tickLoop submits ticks while results stand uncertified or time-driven work is due. While blocks keep coming it waits:
+// they certify what came before.
 func (n *Node) tickLoop(ctx context.Context) error {
 	timer := n.cfg.Clock.NewTimer(tickPoll)
 	defer timer.Stop()
@@ -105,23 +106,21 @@ func (n *Node) tickLoop(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("node: %w", err)
 		}
-		wait := tickPoll
 		if need && n.intake.Load().Pending() == 0 {
 			if err := n.sendTick(ctx, tick); err != nil && ctx.Err() == nil {
 				n.log.DebugContext(ctx, "tick not submitted", slog.Uint64("height", uint64(tick.Height)), slog.Any("error", err))
 			}
 		}
-		timer.Reset(wait)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C():
-		case <-changed:
-			timer.Reset(tickDelay)
+		timer.Reset(tickPoll)
+		for quiet := false; !quiet; {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-timer.C():
+				quiet = true
+			case <-changed:
+				_, changed = n.chain.Progress()
+				timer.Reset(tickDelay)
 			}
 		}
 	}
