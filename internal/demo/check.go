@@ -287,7 +287,7 @@ func (p *play) checkVerify(ctx context.Context) error {
 		if c.lab {
 			args = append(args, "--lab")
 		}
-		out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, program, args...).CombinedOutput() //nolint:gosec // it is this very program
 		var exit *exec.ExitError
 		if err != nil && !errors.As(err, &exit) {
 			return err

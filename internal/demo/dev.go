@@ -162,7 +162,7 @@ func makeSandbox(cfg *DevConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(cfg.Home), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(cfg.Home), 0o750); err != nil {
 		return err
 	}
 	home, err := os.MkdirTemp(filepath.Dir(cfg.Home), ".aval-dev-")

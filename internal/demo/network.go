@@ -139,7 +139,7 @@ func newPassphrase() []byte {
 
 // demoCalendar is the bank holidays of China that touch the demo case (to be verified against the State Council's notice for 2026).
 func demoCalendar() ledger.Calendar {
-	day := func(y, m, d int) ledger.Date { return ledger.CivilDate(y, m, d) }
+	day := ledger.CivilDate
 	return ledger.Calendar{
 		Holidays: []ledger.Date{day(2026, 9, 25), day(2026, 10, 1), day(2026, 10, 2), day(2026, 10, 5), day(2026, 10, 6), day(2026, 10, 7),
 			day(2027, 1, 1)},

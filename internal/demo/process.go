@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -70,7 +71,7 @@ func (p *process) start(l *launcher, passphrase []byte) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program, "node", "run", "--home", p.home)
+	cmd := exec.Command(program, "node", "run", "--home", p.home) //nolint:gosec,noctx // it is this very program, and is stopped in order
 	cmd.Env = append(os.Environ(), keyfile.EnvPassphrase+"="+string(passphrase))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttributes()
@@ -169,7 +170,7 @@ func tail(path string, lines int) string {
 // freeBase returns a port from which n ports, and n more above by genesis.LinkPortOffset, are free on loopback. They lie below the
 // ports that the system gives to outgoing connections, one of which could otherwise take the address of a node that is just
 // restarting.
-func freeBase(n int) (int, error) {
+func freeBase(ctx context.Context, n int) (int, error) {
 	const low, high, tries = 20_000, 31_000, 1000
 	for range tries {
 		base := low + rand.IntN(high-low-n)
@@ -179,7 +180,7 @@ func freeBase(n int) (int, error) {
 			if i >= n {
 				port = base + i - n + genesis.LinkPortOffset
 			}
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err == nil {
 				err = l.Close()
 			}
@@ -200,8 +201,8 @@ type cluster struct {
 }
 
 // startCluster writes the network to dir and starts every node. Nodes stop when the cluster is stopped, not when ctx ends.
-func startCluster(n *network, dir string) (*cluster, error) {
-	base, err := freeBase(len(n.genesis.Validators) + len(n.genesis.Observers))
+func startCluster(ctx context.Context, n *network, dir string) (*cluster, error) {
+	base, err := freeBase(ctx, len(n.genesis.Validators)+len(n.genesis.Observers))
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func newPlay(ctx context.Context, cfg *Config, dir string) (*play, error) {
 		return nil, err
 	}
 	r.printf("Four validators and a gateway on 127.0.0.1, suite %s, network %s\n%s\n\n", cfg.Suite.Name(), short(n.id), api.LabBanner)
-	c, err := startCluster(n, dir)
+	c, err := startCluster(ctx, n, dir)
 	if err != nil {
 		return nil, err
 	}

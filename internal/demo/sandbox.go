@@ -46,7 +46,6 @@ func (s *sandbox) provision(ctx context.Context, url string) error {
 
 // guide prints what a newcomer may do: a voucher of their own, from the invoice to the split.
 func (s *sandbox) guide(cfg *DevConfig, url string) error {
-	today := ledger.Time(0)
 	d, err := newDesk(s.network, []string{url})
 	if err != nil {
 		return err
@@ -55,7 +54,7 @@ func (s *sandbox) guide(cfg *DevConfig, url string) error {
 	if err != nil {
 		return err
 	}
-	today = max(info.Time, s.genesis.Start)
+	today := max(info.Time, s.genesis.Start)
 	t := newTable("Party", "Name", "Legal id", "Keys")
 	for _, o := range devCast {
 		p := s.parties[o.alias]
@@ -85,11 +84,11 @@ func (s *sandbox) commands(program string, today ledger.Date) []string {
 		return fmt.Sprintf("--as %s --sign %s --sign %s", alias, s.parties[alias].maker.name, s.parties[alias].checker.name)
 	}
 	invoice := func(seller, buyer, number, face string) string {
-		return fmt.Sprintf("%s evidence register --seller %s --buyer %s --number %s --face %s --issued %s \\\n    --contract \"%s\" --receipt \"%s\" %s",
+		return fmt.Sprintf("%s evidence register --seller %s --buyer %s --number %s --face %s --issued %s \\\n    --contract %q --receipt %q %s",
 			program, seller, buyer, number, face, today, papers(contractAs), papers(receiptAs), both(seller))
 	}
 	capture := func(word string) string {
-		return fmt.Sprintf(" \\\n    | tee /dev/stderr | awk '$1 == \"%s\" { print $2; exit }')", word)
+		return fmt.Sprintf(" \\\n    | tee /dev/stderr | awk '$1 == %q { print $2; exit }')", word)
 	}
 	return []string{
 		fmt.Sprintf("  export AVAL_HOME=%q", s.home),

@@ -70,16 +70,16 @@ func (d *desk) setUp(ctx context.Context) error {
 
 // openBooks opens an account for everybody who holds money, and grants mandate and limit. Holders sign with their bank.
 func (d *desk) openBooks(ctx context.Context) error {
-	var opens []act
+	var acts []act
 	var holders []*party
 	for _, o := range demoCast {
 		if o.bank != "" {
-			opens = append(opens, d.as(o.bank, &ledger.AccountOpen{Holder: d.p(o.alias).id}))
+			acts = append(acts, d.as(o.bank, &ledger.AccountOpen{Holder: d.p(o.alias).id}))
 			holders = append(holders, d.p(o.alias))
 		}
 	}
 	today := d.net.genesis.Start.Date()
-	acts := append(opens,
+	acts = append(acts,
 		d.as(dongjiang, &ledger.MandateGrant{Creditor: d.p(linhai).id, Cap: mandateCap, NotAfter: ledger.CivilDate(2027, 12, 31)}),
 		d.as(dongjiang, &ledger.LimitGrant{Core: d.p(huachen).id, Purpose: ledger.LimitIssue, Amount: creditLimit,
 			From: today, Until: ledger.CivilDate(2027, 9, 14)}),
