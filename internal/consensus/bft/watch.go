@@ -31,8 +31,9 @@ type watcher struct {
 	asked   time.Time
 	unheard int
 	synced  uint64
-	// oldest is the request that has waited longest, by the address of its bytes, and since when it is that.
+	// oldest is the request that has waited longest, by the address of its bytes, and since when it is that in view.
 	oldest      *byte
+	view        uint64
 	oldestSince time.Time
 	complained  time.Time
 	// behind is since when others report more than this validator has; zero: they do not.
@@ -120,15 +121,15 @@ func (w *watcher) lookSlow(now time.Time) {
 		w.e.noteWaiting(time.Time{})
 		return
 	}
-	if front := &waiting[0][0]; front != w.oldest {
-		w.oldest, w.oldestSince = front, now
+	view := w.in.view.Load()
+	if front := &waiting[0][0]; front != w.oldest || view != w.view { // every leader gets its time
+		w.oldest, w.oldestSince, w.view = front, now, view
 		w.e.noteWaiting(now)
 	}
 	slow := w.e.cfg.Timing.Slow
 	if now.Sub(w.oldestSince) < slow || now.Sub(w.complained) < slow {
 		return
 	}
-	view := w.in.view.Load()
 	leads := w.in.judge.leaderOf(view) == w.in.self
 	if leads && now.Sub(w.oldestSince) > 3*slow && !w.in.changing() {
 		w.in.end("it leads and orders nothing", true)
