@@ -66,6 +66,32 @@ func (p *play) checkLeaves(ctx context.Context, c *client.Client) error {
 	if at != face {
 		return fmt.Errorf("the lots sum to %s, not %s", at, face)
 	}
+	return p.checkHolders(ctx, c, lots)
+}
+
+// checkHolders compares the chain of lots with the lists of what each party holds.
+func (p *play) checkHolders(ctx context.Context, c *client.Client, lots []api.Lot) error {
+	held := map[ledger.Fen]ledger.PartyID{}
+	for _, id := range p.ids() {
+		list, err := client.All(ctx, func(ctx context.Context, page uint64) (*api.List[api.Lot], error) { return c.PartyLots(ctx, id, page) })
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i].Voucher != p.voucher || held[list[i].From] != "" {
+				return fmt.Errorf("%s lists a lot at %s of voucher %s, which it does not hold", p.names()[id], list[i].From, short(list[i].Voucher))
+			}
+			held[list[i].From] = id
+		}
+	}
+	for i := range lots {
+		if held[lots[i].From] != lots[i].Holder {
+			return fmt.Errorf("the lot at %s is not in the list of %s", lots[i].From, p.names()[lots[i].Holder])
+		}
+	}
+	if len(held) != len(lots) {
+		return fmt.Errorf("parties list %d lots, the voucher has %d", len(held), len(lots))
+	}
 	return nil
 }
 

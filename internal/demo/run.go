@@ -70,12 +70,20 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := p.perform(ctx); err != nil {
 		p.out.finish()
 		if ctx.Err() != nil {
-			return nil // interrupted
+			return interrupted(&cfg)
 		}
 		return errors.Join(err, p.cluster.dead())
 	}
 	p.result.ElapsedMs = time.Since(began).Milliseconds()
 	return p.conclude(ctx, &cfg)
+}
+
+// interrupted is no failure for a reader who has seen enough, but nothing has been verified then.
+func interrupted(cfg *Config) error {
+	if cfg.Check {
+		return errors.New("interrupted before everything was verified")
+	}
+	return nil
 }
 
 func (c *Config) setDefaults() error {
