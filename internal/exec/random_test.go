@@ -228,25 +228,31 @@ func result(r *exec.Result) string {
 	return fmt.Sprintf("%x %x %v %v", codec.MustMarshal(r.Receipts), r.Changes, r.Spent, r.WorkLeft)
 }
 
+// blockOf is a world and transactions to execute on it.
+type blockOf struct {
+	*chaos
+	txs []exec.Tx
+}
+
 // TestThreadsDoNotMatter executes one block on the same view at once in many goroutines, on 1, 2 and 8 threads.
 func TestThreadsDoNotMatter(t *testing.T) {
-	w := newTown(t)
-	gen := rapid.Custom(func(t *rapid.T) []exec.Tx {
-		var txs []exec.Tx
+	w := rapid.Custom(func(t *rapid.T) blockOf {
+		b := blockOf{chaos: newChaos(t)}
+		b.pass(3 * ledger.Day)
+		b.learn()
 		for range 40 {
-			txs = append(txs, w.randomTx(t))
+			b.txs = append(b.txs, b.randomTx(t), b.tx(b.parties, b.op()))
 		}
-		return txs
-	})
-	txs := gen.Example(7)
-	want := encode(t, w, txs)
+		return b
+	}).Example(7)
+	want := encode(t, w.town, w.txs)
 	for _, threads := range []int{1, 2, 8} {
 		before := runtime.GOMAXPROCS(threads)
 		got := make([]string, 8)
 		var all sync.WaitGroup
 		for i := range got {
 			all.Go(func() {
-				r, err := w.Executor.Apply(w, &exec.Input{Header: w.Header(ledger.Second), Txs: txs}, w)
+				r, err := w.Executor.Apply(w, &exec.Input{Header: w.Header(ledger.Second), Txs: w.txs}, w)
 				if err != nil {
 					t.Errorf("%v", err)
 					return
