@@ -45,6 +45,7 @@ type Node struct {
 	Log    Log    `toml:"log"`
 	Intake Intake `toml:"intake"`
 	Store  Store  `toml:"store"`
+	Debug  Debug  `toml:"debug"`
 	Peers  []Peer `toml:"peers" comment:"The validators, wherever they are."`
 }
 
@@ -73,6 +74,11 @@ type Intake struct {
 // Store bounds what the node keeps in memory.
 type Store struct {
 	CacheBytes int64 `toml:"cache_bytes" comment:"Block cache of each of the two stores."`
+}
+
+// Debug is what developers look into.
+type Debug struct {
+	Listen string `toml:"listen" comment:"Address of runtime profiles (net/http/pprof), on loopback only; empty: none."`
 }
 
 // Peer is one validator's place.
@@ -197,6 +203,10 @@ func (n *Node) Validate() error {
 	}
 	if n.Intake.PendingMax < 1 || n.Intake.PendingMax > 1_000_000 {
 		bad("intake.pending_max must be 1 to 1000000, not %d", n.Intake.PendingMax)
+	}
+	checkAddress(bad, "debug.listen", n.Debug.Listen)
+	if host, _, err := net.SplitHostPort(n.Debug.Listen); err == nil && !net.ParseIP(host).IsLoopback() {
+		bad("debug.listen %q is not an address of loopback such as 127.0.0.1:6060; profiles show what a node has in memory", n.Debug.Listen)
 	}
 	if n.Store.CacheBytes < 1<<20 {
 		bad("store.cache_bytes must be at least %d, not %d", 1<<20, n.Store.CacheBytes)

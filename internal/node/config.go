@@ -50,6 +50,8 @@ type Config struct {
 	HTTPListen string
 	// HTTPListener is used instead of HTTPListen if it is set.
 	HTTPListener net.Listener
+	// DebugListen is the address of runtime profiles, on loopback; empty for none.
+	DebugListen string
 	// Peers are the addresses of the validators.
 	Peers []Peer
 	// Version is shown in status.

@@ -31,7 +31,7 @@ func Load(c *config.Node, passphrase []byte) (Config, error) {
 	}
 	out := Config{
 		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, Self: self, DataDir: c.Path(c.DataDir),
-		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen,
+		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen,
 		BatchAge:   time.Duration(c.Intake.BatchAgeMs) * time.Millisecond,
 		PendingMax: c.Intake.PendingMax, CacheBytes: c.Store.CacheBytes,
 	}

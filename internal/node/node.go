@@ -41,6 +41,7 @@ type Node struct {
 	intake        atomic.Pointer[intake.Intake]
 	server        *server.Server
 	listener      net.Listener
+	debug         string      // address of runtime profiles, empty if there are none
 	batches       chan []byte // received from peers, to be verified and ordered
 
 	probes probes
@@ -90,7 +91,7 @@ func (n *Node) start() error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("node: data directory: %w", err)
 	}
-	for _, step := range []func() error{n.openStores, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer} {
+	for _, step := range []func() error{n.openStores, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer, n.openDebug} {
 		if err := step(); err != nil {
 			return err
 		}
