@@ -41,6 +41,11 @@ func (in *instance) SendTransaction(target uint64, request []byte) {
 func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 	if s := m.GetStateTransferResponse(); s != nil && target == nodeID(in.self) {
 		in.view.Store(s.GetViewNum())
+		in.height.Store(s.GetSequence())
+		return
+	}
+	if m.GetStateTransferRequest() != nil {
+		in.answerState(target)
 		return
 	}
 	if vc := m.GetViewChange(); vc != nil && !in.leave(vc.GetNextView()) {
@@ -56,6 +61,23 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 		return
 	}
 	in.cfg.Links.Send(uint16(target-1), b)
+}
+
+// answerState answers the kernel's question for the others' states from what they told last. Their own answers would take
+// time, which the kernel spends holding a lock.
+func (in *instance) answerState(target uint64) {
+	first := nodeID(0)
+	if in.self == 0 {
+		first = nodeID(1)
+	}
+	if target != first { // it asks all of them in turn
+		return
+	}
+	others, at := in.peers.agreed()
+	for _, i := range others {
+		in.kernel.HandleMessage(nodeID(i), &smartbftprotos.Message{Content: &smartbftprotos.Message_StateTransferResponse{
+			StateTransferResponse: &smartbftprotos.StateTransferResponse{ViewNum: at.View, Sequence: uint64(at.Height)}}})
+	}
 }
 
 // leave notes that the kernel asks for a view. It returns false if the kernel must not go there: a view change made it
@@ -228,7 +250,9 @@ func (in *instance) Sign(data []byte) []byte {
 	if in.dead.Load() {
 		return nil
 	}
+	in.gate.Lock()
 	in.stated.Store(max(firstNumber(data), in.stated.Load()))
+	in.gate.Unlock()
 	sig, err := in.cfg.Signer.Sign(domainStatement, in.judge.statementBytes(data))
 	if err != nil {
 		in.end("sign a view-change statement: "+err.Error(), false)
@@ -273,7 +297,7 @@ func (in *instance) takeUp(p types.Proposal) error {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.taken.height, in.taken.view = b.Header.Height, in.leaving.Load()
+	in.taken.height, in.taken.view, in.taken.at = b.Header.Height, in.stated.Load(), time.Now()
 	return nil
 }
 

@@ -72,8 +72,6 @@ type Timing struct {
 	// Resend is how often its first message is sent again. Defaults 2 s and 1 s.
 	ViewChange time.Duration
 	Resend     time.Duration
-	// Collect bounds the wait for the others' views after a synchronisation. Default 0.5 s.
-	Collect time.Duration
 	// Sync bounds one attempt to fetch blocks that makes no progress. Default 3 s.
 	Sync time.Duration
 	// Pulse is how often validators tell each other their heads. Default 1 s.
@@ -89,7 +87,7 @@ func (t Timing) withDefaults() Timing {
 	}{
 		{&t.Tick, 100 * time.Millisecond}, {&t.Heartbeat, 1500 * time.Millisecond},
 		{&t.Forward, 500 * time.Millisecond}, {&t.Slow, 2500 * time.Millisecond},
-		{&t.ViewChange, 2 * time.Second}, {&t.Resend, time.Second}, {&t.Collect, 500 * time.Millisecond},
+		{&t.ViewChange, 2 * time.Second}, {&t.Resend, time.Second},
 		{&t.Sync, 3 * time.Second}, {&t.Pulse, time.Second}, {&t.Silent, 5 * time.Second},
 	} {
 		if *d.field == 0 {
@@ -157,7 +155,7 @@ func (c *Config) kernelConfig(self uint16) types.Configuration {
 		LeaderHeartbeatTimeout:        c.Timing.Heartbeat,
 		LeaderHeartbeatCount:          5,
 		NumOfTicksBehindBeforeSyncing: 10,
-		CollectTimeout:                c.Timing.Collect,
+		CollectTimeout:                time.Second, // never waited for, see answerState
 		RequestMaxBytes:               RequestBytesMax,
 		RequestPoolSubmitTimeout:      submitTimeout,
 		// A rotating leader stalled under saturation; with rotation off no decision count applies.

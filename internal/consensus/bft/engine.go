@@ -271,15 +271,8 @@ func (in *instance) help(from uint16, m *smartbftprotos.Message) {
 // in. The kernel would take it for a fault of the leader and leave the view. (A validator that is changing views still
 // needs such messages: they may decide what was in flight.)
 func (in *instance) late(from uint16, m *smartbftprotos.Message) bool {
-	var view uint64
-	switch {
-	case m.GetPrePrepare() != nil:
-		view = m.GetPrePrepare().GetView()
-	case m.GetPrepare() != nil:
-		view = m.GetPrepare().GetView()
-	case m.GetCommit() != nil:
-		view = m.GetCommit().GetView()
-	default:
+	view, vote := viewOf(m)
+	if !vote {
 		return false
 	}
 	now := in.view.Load()

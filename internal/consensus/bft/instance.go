@@ -51,9 +51,15 @@ type instance struct {
 
 	// view is the kernel's view as last asked; leaving the newest view that this validator asked to enter.
 	view, leaving atomic.Uint64
+	// height is the kernel's height when it was asked for its view.
+	height atomic.Uint64
+	peers  *peers
 	// stated is the newest view that the kernel made a statement for: only then does it take the others' statements.
 	stated atomic.Uint64
 	out    outbound
+	// gate is held for reading while a proposal or vote is handed in, for writing when the kernel leaves its view for a
+	// view change: none is handed in while the kernel holds a lock over the time it takes up what was in flight.
+	gate sync.RWMutex
 	// synced counts the kernel's synchronisations; evicted is set once the controller was told to end.
 	synced  atomic.Uint64
 	evicted atomic.Bool
@@ -67,6 +73,7 @@ type instance struct {
 	taken struct {
 		height ledger.Height
 		view   uint64
+		at     time.Time
 	}
 	// asked holds the ids of requests that are being submitted, by the address of their bytes.
 	asked map[*byte]types.RequestInfo
@@ -80,8 +87,9 @@ type instance struct {
 const validatedMax = 8
 
 // newInstance prepares a kernel after the ledger's head. st is what its log says.
-func newInstance(cfg *Config, j *judge, g *guard, self uint16, jr *journal, st *logState) (*instance, error) {
-	in := &instance{cfg: cfg, judge: j, guard: g, self: self, journal: jr, ended: make(chan ending, 1),
+func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*instance, error) {
+	j, self := s.judge, s.self
+	in := &instance{cfg: cfg, judge: j, guard: g, self: self, peers: s.peers, journal: jr, ended: make(chan ending, 1),
 		asked: map[*byte]types.RequestInfo{},
 		log:   cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
@@ -144,22 +152,6 @@ func (in *instance) start() error {
 	return nil
 }
 
-// pump hands one peer's messages to the kernel.
-func (in *instance) pump(from uint16, box *inbox) {
-	defer in.pumps.Done()
-	for {
-		p, ok := box.take()
-		if !ok {
-			return
-		}
-		in.settle(p.message)
-		if nv := p.message.GetNewView(); nv != nil && !in.out.beginOnce(nextViewOf(nv.GetSignedViewData()[0])) {
-			continue
-		}
-		in.kernel.HandleMessage(nodeID(from), p.message)
-	}
-}
-
 // stopPatience is how long the kernel may take to stop before it is left behind, dead as it is.
 const stopPatience = 10 * time.Second
 
@@ -201,6 +193,9 @@ func (in *instance) end(why string, sync bool) {
 
 // askView has the kernel tell its view: it answers questions for its state at once, to whoever asks.
 func (in *instance) askView() {
+	if in.dead.Load() {
+		return
+	}
 	in.kernel.HandleMessage(nodeID(in.self), &smartbftprotos.Message{Content: &smartbftprotos.Message_StateTransferRequest{
 		StateTransferRequest: &smartbftprotos.StateTransferRequest{}}})
 }
@@ -211,7 +206,7 @@ func (in *instance) changing() bool { return in.leaving.Load() > in.view.Load() 
 // askSync has the kernel synchronise, by a heartbeat of its leader from a view far ahead.
 func (in *instance) askSync() {
 	leader := in.kernel.GetLeaderID()
-	if leader == 0 {
+	if leader == 0 || in.dead.Load() {
 		return
 	}
 	in.kernel.HandleMessage(leader, &smartbftprotos.Message{Content: &smartbftprotos.Message_HeartBeat{

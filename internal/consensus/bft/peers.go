@@ -25,7 +25,7 @@ type peer struct {
 	heard time.Time
 	epoch uint64
 	head  ledger.Height
-	view  uint64
+	stand stand
 }
 
 func newPeers(self uint16, set ledger.ValidatorSet) *peers {
@@ -42,7 +42,7 @@ func (ps *peers) hear(from uint16, epoch uint64, p *pulse) {
 	k := &ps.known[from]
 	k.heard, k.epoch = time.Now(), epoch
 	if p != nil {
-		k.head, k.view = p.Head, p.View
+		k.head, k.stand = p.Head, p.stand
 	}
 }
 
@@ -67,6 +67,8 @@ type vouched struct {
 	epoch uint64
 	head  ledger.Height
 	view  uint64
+	// claimed is the highest head that anybody reported.
+	claimed ledger.Height
 }
 
 // vouched returns, for each number, the highest that f+1 others reported at or above.
@@ -78,11 +80,35 @@ func (ps *peers) vouched() vouched {
 		if i != int(ps.self) && !ps.known[i].heard.IsZero() {
 			epochs = append(epochs, ps.known[i].epoch)
 			heads = append(heads, uint64(ps.known[i].head))
-			views = append(views, ps.known[i].view)
+			views = append(views, ps.known[i].stand.View)
 		}
 	}
 	f := ps.set.Faulty()
-	return vouched{epoch: nthHighest(epochs, f), head: ledger.Height(nthHighest(heads, f)), view: nthHighest(views, f)}
+	return vouched{epoch: nthHighest(epochs, f), head: ledger.Height(nthHighest(heads, f)), view: nthHighest(views, f),
+		claimed: ledger.Height(nthHighest(heads, 0))}
+}
+
+// agreed returns f+1 others and where they say they stand: in one place if so many agree on it, else nowhere.
+func (ps *peers) agreed() ([]uint16, stand) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var others []uint16
+	for i := range uint16(len(ps.known)) {
+		if i != ps.self {
+			others = append(others, i)
+		}
+	}
+	enough := ps.set.Faulty() + 1
+	for _, i := range others {
+		at := ps.known[i].stand
+		same := slices.DeleteFunc(slices.Clone(others), func(k uint16) bool {
+			return ps.known[k].heard.IsZero() || ps.known[k].stand != at
+		})
+		if len(same) >= enough {
+			return same[:enough], at
+		}
+	}
+	return others[:enough], stand{}
 }
 
 // nthHighest returns the value with n others at or above it, 0 if there are too few.
@@ -140,13 +166,19 @@ func (b *inbox) put(p parcel) bool {
 	return true
 }
 
-// take returns the next message, waiting for one; false means closed.
-func (b *inbox) take() (parcel, bool) {
+// take returns the next message, if there is one within wait; 0: for ever. It returns open false after close.
+func (b *inbox) take(wait time.Duration) (p parcel, got, open bool) {
+	var timeout <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		timeout = timer.C
+	}
 	for {
 		b.mu.Lock()
 		if b.closed {
 			b.mu.Unlock()
-			return parcel{}, false
+			return parcel{}, false, false
 		}
 		if len(b.queue) > 0 {
 			p := b.queue[0]
@@ -154,10 +186,14 @@ func (b *inbox) take() (parcel, bool) {
 			b.queue = b.queue[1:]
 			b.bytes -= p.bytes
 			b.mu.Unlock()
-			return p, true
+			return p, true, true
 		}
 		b.mu.Unlock()
-		<-b.wake
+		select {
+		case <-b.wake:
+		case <-timeout:
+			return parcel{}, false, true
+		}
 	}
 }
 

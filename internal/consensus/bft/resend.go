@@ -13,15 +13,11 @@ import (
 	"aval/suite"
 )
 
-// The kernel sends most messages once and drops those that come before it is ready for them: a proposal for a view that
-// it is about to enter, a statement for a view change that it is about to join. With one validator lost, every other is
-// needed for a quorum, and one such message costs a view change or its timeout. So a message that comes early waits
-// here, and what may have been lost is sent again.
+// The kernel sends most messages once. With one validator lost, every other is needed for a quorum, and one message that
+// was lost costs a view change or its timeout. So what may have been lost is sent again.
 
-// Bounds of waiting and sending again. A height is sent again after resendFirst, then after twice as long each time.
+// A height is sent again after resendFirst, then after twice as long each time.
 const (
-	earlyMax    = 500 * time.Millisecond
-	earlyPoll   = 5 * time.Millisecond
 	resendFirst = 200 * time.Millisecond
 	resendMax   = 2 * time.Second
 )
@@ -249,48 +245,4 @@ func (in *instance) restate(next uint64, head *ledger.Block, now time.Time) {
 	}
 	in.SendConsensus(nodeID(in.judge.leaderOf(next)), &smartbftprotos.Message{Content: &smartbftprotos.Message_ViewData{
 		ViewData: &smartbftprotos.SignedViewData{RawViewData: raw, Signer: nodeID(in.self), Signature: sig}}})
-}
-
-// early reports whether the kernel is not ready for a message, but soon will be.
-func (in *instance) early(m *smartbftprotos.Message) bool {
-	var view uint64
-	switch c := m.GetContent().(type) {
-	case *smartbftprotos.Message_ViewData:
-		return nextViewOf(c.ViewData) > in.stated.Load()
-	case *smartbftprotos.Message_NewView:
-		return nextViewOf(c.NewView.GetSignedViewData()[0]) > in.stated.Load()
-	case *smartbftprotos.Message_PrePrepare:
-		view = c.PrePrepare.GetView()
-	case *smartbftprotos.Message_Prepare:
-		view = c.Prepare.GetView()
-	case *smartbftprotos.Message_Commit:
-		view = c.Commit.GetView()
-	default:
-		return false
-	}
-	if view <= in.view.Load() || view > in.leaving.Load() {
-		return false
-	}
-	in.askView()
-	return view > in.view.Load()
-}
-
-// settle waits while a message is early.
-func (in *instance) settle(m *smartbftprotos.Message) {
-	if !in.early(m) {
-		return
-	}
-	poll := time.NewTicker(earlyPoll)
-	defer poll.Stop()
-	limit := time.NewTimer(earlyMax)
-	defer limit.Stop()
-	for in.early(m) {
-		select {
-		case <-poll.C:
-		case <-limit.C:
-			return
-		case <-in.ctx.Done():
-			return
-		}
-	}
 }

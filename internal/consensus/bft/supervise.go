@@ -96,6 +96,7 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	j := newJudge(&e.cfg, epoch, set)
 	e.mu.Lock()
 	e.state = state{judge: j, peers: newPeers(self, set), self: self, since: time.Now()}
+	s := e.state
 	e.mu.Unlock()
 	if !member {
 		e.follow(epoch)
@@ -108,7 +109,7 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	if why != "" {
 		return ending{}, nil, e.observe(epoch, why)
 	}
-	in, err := newInstance(&e.cfg, j, e.guard, self, jr, st)
+	in, err := newInstance(&e.cfg, e.guard, &s, jr, st)
 	if err != nil {
 		return ending{}, waiting, errors.Join(err, jr.close())
 	}
@@ -224,7 +225,7 @@ func (e *Engine) observed(why string) (bool, error) {
 		s := e.snapshot()
 		if now := time.Now(); !now.Before(next) {
 			next = now.Add(e.cfg.Timing.Pulse)
-			e.pulse(&s, 0)
+			e.pulse(&s, stand{})
 			syncBlocks(e.ctx, &e.cfg, e.log)
 		}
 		until := e.guard.current().ObserveUntil
@@ -287,8 +288,8 @@ func (e *Engine) follow(epoch uint64) {
 }
 
 // pulse tells all others how far this validator is.
-func (e *Engine) pulse(s *state, view uint64) {
-	b := encodeEnvelope(s.judge.epoch, kindPulse, codec.MustMarshal(&pulse{Head: e.headHeight(), View: view}))
+func (e *Engine) pulse(s *state, at stand) {
+	b := encodeEnvelope(s.judge.epoch, kindPulse, codec.MustMarshal(&pulse{e.headHeight(), at}))
 	for i := range s.judge.set {
 		if uint16(i) != s.self {
 			e.cfg.Links.Send(uint16(i), b)

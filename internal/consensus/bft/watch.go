@@ -26,6 +26,7 @@ type watcher struct {
 	s  state
 
 	head      ledger.Height
+	at        stand
 	nextPulse time.Time
 	// asked is when the kernel was last asked to synchronise, unheard how often it was asked since it last did.
 	asked   time.Time
@@ -62,12 +63,16 @@ func (w *watcher) look(now time.Time) {
 		return
 	}
 	w.in.askView()
-	if head := w.e.headHeight(); head != w.head {
-		w.head, w.behind, w.nextPulse = head, time.Time{}, now
+	at := stand{View: w.in.view.Load(), Height: ledger.Height(w.in.height.Load())}
+	if head := w.e.headHeight(); head != w.head || at != w.at {
+		if head != w.head {
+			w.behind = time.Time{}
+		}
+		w.head, w.at, w.nextPulse = head, at, now
 	}
 	if !now.Before(w.nextPulse) {
 		w.nextPulse = now.Add(w.e.cfg.Timing.Pulse)
-		w.e.pulse(&w.s, w.in.view.Load())
+		w.e.pulse(&w.s, at)
 	}
 	w.in.resend(now)
 	w.lookBehind(now)
@@ -87,6 +92,7 @@ func (w *watcher) lookBehind(now time.Time) {
 	case v.head > w.head+1:
 		patience = behindByMore
 	case v.head == w.head+1:
+	case v.claimed > w.head && w.in.changing(): // one may have what all others need to agree on a view
 	case v.view > w.in.view.Load() && !w.in.changing():
 	default:
 		w.behind = time.Time{}

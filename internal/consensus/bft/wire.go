@@ -38,7 +38,13 @@ type envelope struct {
 // pulse tells the others how far a validator has come. It is also the sign of life of a quiet follower.
 type pulse struct {
 	Head ledger.Height `cbor:"1,keyasint"`
-	View uint64        `cbor:"2,keyasint"`
+	stand
+}
+
+// stand is what a kernel says about itself: its view, and the height in work, or decided last, in that view.
+type stand struct {
+	View   uint64        `cbor:"2,keyasint"`
+	Height ledger.Height `cbor:"3,keyasint"`
 }
 
 func encodeEnvelope(epoch uint64, kind uint8, body []byte) []byte {

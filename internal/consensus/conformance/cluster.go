@@ -42,6 +42,8 @@ type Factory struct {
 	New        func(Env) (consensus.Engine, error)
 	// View reads the view from a block's metadata.
 	View func(metadata []byte) (uint64, error)
+	// Epochs makes the epochs from the set of all validators. Default: one, of all of them.
+	Epochs func(set ledger.ValidatorSet) []Epoch
 }
 
 // Node is one validator of a cluster.
@@ -85,9 +87,13 @@ func NewCluster(t testing.TB, f Factory, s suite.Suite) *Cluster {
 		c.Set = append(c.Set, ledger.Validator{Name: fmt.Sprintf("v%d", i), Key: key.Public()})
 	}
 	c.Net = NewNetwork(f.Validators, 1)
+	epochs := []Epoch{{From: 1, Set: c.Set}}
+	if f.Epochs != nil {
+		epochs = f.Epochs(c.Set)
+	}
 	var ledgers []*Ledger
 	for i := range f.Validators {
-		ledgers = append(ledgers, NewLedger(s, c.ID, c.Audit, Epoch{From: 1, Set: c.Set}))
+		ledgers = append(ledgers, NewLedger(s, c.ID, c.Audit, epochs...))
 		c.Nodes = append(c.Nodes, &Node{Index: uint16(i), Ledger: ledgers[i], Dir: filepath.Join(dir, fmt.Sprintf("v%d", i)),
 			Signer: &signer{signers[i], uint16(i), c.Audit}})
 	}
