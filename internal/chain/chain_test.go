@@ -14,14 +14,11 @@ import (
 
 	"aval/internal/chain"
 	"aval/internal/chain/chaintest"
-	"aval/internal/consensus"
 	"aval/internal/kv"
 	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
 )
-
-var _ consensus.Ledger = (*chain.Chain)(nil)
 
 func open(t testing.TB, cfg chain.Config) *chain.Chain {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"aval/internal/catchup"
+	"aval/internal/chain"
 	"aval/internal/consensus"
 	"aval/internal/consensus/bft"
 	"aval/internal/consensus/solo"
@@ -80,6 +81,7 @@ func (n *Node) openEngine() (err error) {
 }
 
 var (
+	_ consensus.Ledger = (*chain.Chain)(nil)
 	_ consensus.Links  = links{}
 	_ consensus.Syncer = (*catchup.Catchup)(nil)
 )
