@@ -305,7 +305,7 @@ func (e *Engine) Status() consensus.Status {
 // cause says why nothing is being ordered, or "".
 func (e *Engine) cause(s *state, out *consensus.Status) string {
 	now, window := time.Now(), e.cfg.Timing.Silent
-	if s.peers != nil && now.Sub(s.since) >= 2*e.cfg.Timing.Pulse {
+	if s.peers != nil && int(s.self) < len(s.judge.set) && now.Sub(s.since) >= 2*e.cfg.Timing.Pulse {
 		if why := s.peers.quorumCause(now.Add(-window), window); why != "" {
 			return why
 		}
