@@ -55,8 +55,14 @@ type MoneyHold struct {
 // Kind returns KindMoneyHold.
 func (*MoneyHold) Kind() Kind { return KindMoneyHold }
 
-// HoldEnd ends a hold: Pay true pays the beneficiary, false gives back to the owner. Acting: the owner may pay, the beneficiary
-// may give back, the controller may do either.
+// HoldEnd ends a hold: Pay true pays the beneficiary, false gives back to the owner. Who may act depends on why the money is held:
+//
+//   - set aside by its owner: the owner may pay, the beneficiary may give back;
+//   - frozen: its court alone, either way. If others' control follows (Hold.Next), the court may only let go, by Pay, and the
+//     next one in turn controls the hold;
+//   - pledged and deposited by the holder: the pledgee either way, the owner may pay the pledgee;
+//   - pledged and still with the issuer's bank: the pledgee alone, which lets the holder have it by Pay;
+//   - could not be paid out: the issuer or its bank may pay, the beneficiary may give back.
 type HoldEnd struct {
 	Hold suite.Hash `cbor:"1,keyasint" json:"hold"`
 	Pay  bool       `cbor:"2,keyasint" json:"pay"`

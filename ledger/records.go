@@ -73,13 +73,22 @@ type Hold struct {
 	Bank        PartyID    `cbor:"2,keyasint" json:"bank"`
 	Owner       PartyID    `cbor:"3,keyasint" json:"owner"`
 	Beneficiary PartyID    `cbor:"4,keyasint" json:"beneficiary"`
-	// Controller may pay or give back; empty if only owner and beneficiary may act.
+	// Controller decides beside or instead of owner and beneficiary, see HoldEnd; empty without one.
 	Controller PartyID    `cbor:"5,keyasint" json:"controller"`
 	Amount     Fen        `cbor:"6,keyasint" json:"amount"`
 	Reason     HoldReason `cbor:"7,keyasint" json:"reason"`
 	// Subject is the voucher the money was paid on, if any.
 	Subject suite.Hash `cbor:"8,keyasint" json:"subject"`
 	Ref     string     `cbor:"9,keyasint" json:"ref"`
+	// Next are those whose control follows, in turn, when the present controller lets the money go: the bodies of later orders
+	// on the lot, then its pledgee.
+	Next []HoldClaim `cbor:"10,keyasint" json:"next"`
+}
+
+// HoldClaim is one control over a hold.
+type HoldClaim struct {
+	Reason     HoldReason `cbor:"1,keyasint" json:"reason"`
+	Controller PartyID    `cbor:"2,keyasint" json:"controller"`
 }
 
 // Mandate is a standing, capped interbank arrangement: the record under MandateKey. Debtor's money may be paid into

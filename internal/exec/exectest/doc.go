@@ -25,6 +25,7 @@
 //	raw zeros=N | hex=..                  submits bytes
 //	propose P by=KEY parties=(..) [expires=+10d] [note=..] [also=(..)]
 //	approve P by=KEY..                    withdraw P by=KEY
+//	holds X                               prints the holds that due-date work made last and binds them to $X.0, $X.1, ...
 //	advance to=TIME                       moves the lab clock and makes blocks until it is there
 //	show RECORD ARGS                      prints a record: party, member, scope, account, accounts, supply, hold, mandate, limit,
 //	                                      invoice, voucher, lots, held (lots of a party), waiting, offer, transfers, order,

@@ -15,6 +15,7 @@ import (
 
 	"aval/codec"
 	"aval/internal/exec"
+	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -148,6 +149,8 @@ func (s *script) command(d *datadriven.TestData) (string, error) {
 		return s.propose(name, a, d.Input)
 	case "approve":
 		return s.onProposal(name, a, &ledger.ProposalApprove{Proposal: s.hashes[name]})
+	case "holds":
+		return s.holds(name), nil
 	case "withdraw":
 		return s.onProposal(name, a, &ledger.ProposalWithdraw{Proposal: s.hashes[name]})
 	}
@@ -350,6 +353,19 @@ func (s *script) advance(a args) (string, error) {
 		sb.WriteString(s.receipts(receipts))
 	}
 	return sb.String(), nil
+}
+
+// holds binds NAME.N to the N-th hold that due-date work made in the newest block that made any.
+func (s *script) holds(name string) string {
+	var sb strings.Builder
+	for n, ref := range s.held {
+		word := fmt.Sprintf("%s.%d", name, n)
+		s.hashes[word] = ref
+		s.bind("$"+word, ref)
+		h, _ := vm.Load[ledger.Hold](s.Journal(), ledger.HoldKey(ref))
+		sb.WriteString("$" + word + " " + s.print(reflect.ValueOf(h)) + "\n")
+	}
+	return sb.String()
 }
 
 // receipts prints receipts. Clock stops are exact to the block's wall time, which is not worth printing.

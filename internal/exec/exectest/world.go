@@ -53,6 +53,7 @@ type World struct {
 	names   map[string]string     // what stands for ids, keys and hashes in output
 	kept    map[string]*ledger.SignedTx
 	queue   []exec.Tx
+	held    []suite.Hash // what due-date work held in the newest block in which it did
 	issuer  suite.Signer
 	clock   suite.Signer
 }
@@ -232,7 +233,22 @@ func (w *World) Block(step ledger.Time, txs ...exec.Tx) ([]ledger.Receipt, error
 	for _, s := range result.Spent {
 		w.spent[s.ID] = s.ValidUntil
 	}
+	w.noteHolds(result.Receipts)
 	return result.Receipts, w.Audit()
+}
+
+func (w *World) noteHolds(receipts []ledger.Receipt) {
+	var held []suite.Hash
+	for i := range receipts {
+		for _, e := range receipts[i].Events {
+			if receipts[i].Boundary && e.Kind == "money.held" {
+				held = append(held, e.Ref)
+			}
+		}
+	}
+	if len(held) > 0 {
+		w.held = held
+	}
 }
 
 func (w *World) commit(changes []vm.Change) {

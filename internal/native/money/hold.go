@@ -90,15 +90,18 @@ func MoneyHold(c *vm.Context, op *ledger.MoneyHold) error {
 	})
 }
 
-// HoldEnd pays a hold to its beneficiary or gives it back to its owner.
+// HoldEnd pays a hold to its beneficiary or gives it back to its owner, or hands it to whoever controls it next.
 func HoldEnd(c *vm.Context, op *ledger.HoldEnd) error {
 	h, ok := vm.Load[ledger.Hold](c.Journal, ledger.HoldKey(op.Hold))
 	if !ok {
 		return ledger.Failf(ledger.CodeHoldUnknown, "there is no hold %s", op.Hold)
 	}
 	if !mayEnd(&h, c.Acting, op.Pay) {
-		return ledger.Failf(ledger.CodeNotHolder, "%s may not do that to hold %s: its owner may pay it, its beneficiary may give it back, "+
-			"its controller may do either", c.Acting, h.ID)
+		return ledger.Failf(ledger.CodeNotHolder, "%s may not do that to hold %s: %s", c.Acting, h.ID, whoEnds(&h))
+	}
+	if len(h.Next) > 0 {
+		handHold(c, &h)
+		return nil
 	}
 	c.Delete(ledger.HoldKey(h.ID))
 	c.Emit(ledger.Event{
@@ -107,19 +110,56 @@ func HoldEnd(c *vm.Context, op *ledger.HoldEnd) error {
 	if !op.Pay || h.Beneficiary == h.Owner {
 		return ReleaseFunds(c, h.Bank, h.Owner, h.Amount)
 	}
-	return PayHeld(c, h.Owner, h.Bank, h.Beneficiary, BankFor(c.Journal, h.Beneficiary, h.Bank), h.Amount, h.Ref)
+	bank := BankFor(c.Journal, h.Beneficiary, h.Bank)
+	if bank == "" {
+		return ledger.Failf(ledger.CodeAccountUnknown, "%s has no account to be paid on", h.Beneficiary)
+	}
+	return PayHeld(c, h.Owner, h.Bank, h.Beneficiary, bank, h.Amount, h.Ref)
 }
 
-// mayEnd says who decides. While a controller watches over money that its owner keeps, or that a court has frozen, nobody
-// else does.
+// handHold ends the present control over h; the next one in turn begins.
+func handHold(c *vm.Context, h *ledger.Hold) {
+	h.Reason, h.Controller, h.Next = h.Next[0].Reason, h.Next[0].Controller, h.Next[1:]
+	vm.Store(c.Journal, ledger.HoldKey(h.ID), h)
+	c.Emit(ledger.Event{
+		Kind: "hold.passed", Subject: h.Subject, Ref: h.ID, Party: c.Acting, Counterparty: h.Controller, Bank: h.Bank, Amount: h.Amount,
+	})
+}
+
+// stays reports whether the money of a pledged hold still lies with the bank of the issuer, who owes it to the holder no more.
+func stays(h *ledger.Hold) bool {
+	return h.Reason == ledger.HoldPledged && h.Controller != h.Beneficiary
+}
+
+// mayEnd says who decides. No bank or pledgee sends what was paid on a lot back to the issuer, and neither issuer nor holder
+// acts over the head of a court or a pledgee.
 func mayEnd(h *ledger.Hold, party ledger.PartyID, pay bool) bool {
-	if h.Controller != "" && party == h.Controller {
-		return true
+	controls := h.Controller != "" && party == h.Controller
+	switch {
+	case h.Reason == ledger.HoldFrozen:
+		return controls && (pay || len(h.Next) == 0)
+	case stays(h):
+		return controls && pay
+	case h.Reason == ledger.HoldPledged:
+		return controls || pay && party == h.Owner
 	}
-	if h.Reason == ledger.HoldFrozen || h.Controller != "" && h.Owner == h.Beneficiary {
-		return false
+	return pay && (party == h.Owner || controls) || !pay && party == h.Beneficiary
+}
+
+func whoEnds(h *ledger.Hold) string {
+	switch {
+	case h.Reason == ledger.HoldFrozen && len(h.Next) > 0:
+		return "its court alone lets it go, and then the next one controls it"
+	case h.Reason == ledger.HoldFrozen:
+		return "its court alone decides"
+	case stays(h):
+		return "its pledgee alone lets it go to the holder"
+	case h.Reason == ledger.HoldPledged:
+		return "its pledgee decides, its owner may pay the pledgee"
+	case h.Reason == ledger.HoldUnrouted:
+		return "the issuer or its bank may pay it, its beneficiary may give it back"
 	}
-	return pay && party == h.Owner || !pay && party == h.Beneficiary
+	return "its owner may pay it, its beneficiary may give it back"
 }
 
 // BankFor returns where party takes money of bank: with bank itself if it is that bank or has an account there, else with

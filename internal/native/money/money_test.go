@@ -2,6 +2,7 @@ package money
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"aval/codec"
@@ -65,34 +66,35 @@ func TestCheckConservation(t *testing.T) {
 // TestMayEnd: who may end which hold, which way.
 func TestMayEnd(t *testing.T) {
 	own := ledger.Hold{Owner: "o", Beneficiary: "b", Reason: ledger.HoldByOwner}
-	watched := own
-	watched.Controller = "c"
-	frozen := ledger.Hold{Owner: "o", Beneficiary: "o", Controller: "c", Reason: ledger.HoldFrozen}
-	deposit := ledger.Hold{Owner: "o", Beneficiary: "o", Controller: "c", Reason: ledger.HoldPledged}
+	unrouted := ledger.Hold{Owner: "o", Beneficiary: "b", Controller: "c", Reason: ledger.HoldUnrouted}
+	frozen := ledger.Hold{Owner: "o", Beneficiary: "b", Controller: "c", Reason: ledger.HoldFrozen}
+	twice := frozen
+	twice.Next = []ledger.HoldClaim{{Reason: ledger.HoldFrozen, Controller: "n"}}
+	deposit := ledger.Hold{Owner: "o", Beneficiary: "c", Controller: "c", Reason: ledger.HoldPledged}
+	kept := ledger.Hold{Owner: "o", Beneficiary: "b", Controller: "c", Reason: ledger.HoldPledged}
 	for _, test := range []struct {
-		name  string
-		hold  *ledger.Hold
-		party ledger.PartyID
-		pay   bool
-		want  bool
+		name string
+		hold *ledger.Hold
+		// pay and back name, one letter each, those of o, b, c, n and x who may pay and who may give back.
+		pay, back string
 	}{
-		{"the owner pays", &own, "o", true, true},
-		{"the owner takes back", &own, "o", false, false},
-		{"the beneficiary gives back", &own, "b", false, true},
-		{"the beneficiary takes", &own, "b", true, false},
-		{"a stranger", &own, "x", true, false},
-		{"nobody controls", &own, "", true, false},
-		{"the controller pays", &watched, "c", true, true},
-		{"the controller gives back", &watched, "c", false, true},
-		{"the owner pays under control", &watched, "o", true, true},
-		{"frozen: the court", &frozen, "c", true, true},
-		{"frozen: the owner pays itself", &frozen, "o", true, false},
-		{"frozen: the owner gives itself back", &frozen, "o", false, false},
-		{"deposited: the pledgee", &deposit, "c", false, true},
-		{"deposited: the owner", &deposit, "o", true, false},
+		{"set aside by the owner", &own, "o", "b"},
+		{"could not be paid out", &unrouted, "oc", "b"},
+		{"frozen", &frozen, "c", "c"},
+		{"frozen twice", &twice, "c", ""},
+		{"pledged and deposited", &deposit, "oc", "c"},
+		{"pledged and still with the issuer's bank", &kept, "c", ""},
 	} {
-		if got := mayEnd(test.hold, test.party, test.pay); got != test.want {
-			t.Errorf("%s: %v", test.name, got)
+		for _, party := range []string{"o", "b", "c", "n", "x", ""} {
+			for _, pay := range []bool{true, false} {
+				who := test.back
+				if pay {
+					who = test.pay
+				}
+				if got, want := mayEnd(test.hold, ledger.PartyID(party), pay), party != "" && strings.Contains(who, party); got != want {
+					t.Errorf("%s: %q with pay=%t: %v", test.name, party, pay, got)
+				}
+			}
 		}
 	}
 }

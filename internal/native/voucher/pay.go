@@ -111,10 +111,9 @@ func (s *settler) payLot(v *ledger.Voucher, l *ledger.Lot, amount ledger.Fen) er
 		payee = l.Pledge.Pledgee
 	}
 	h := ledger.Hold{Bank: v.Bank, Owner: v.Issuer, Beneficiary: payee, Amount: amount, Subject: v.ID, Ref: v.ID.String()}
+	claims := s.claims(v, l)
 	if len(l.Freezes) > 0 {
-		order, ok := vm.Load[ledger.Order](s.Journal, ledger.OrderKey(v.ID, l.Freezes[0]))
-		invariant.Check(ok, "order %s lies on voucher %s without a record", l.Freezes[0], v.ID)
-		h.Reason, h.Controller = ledger.HoldFrozen, order.Body
+		h.Reason, h.Controller, h.Next = claims[0].Reason, claims[0].Controller, claims[1:]
 		return s.hold(v, l, h, money.CreateHoldOfHeld, "held under a court order")
 	}
 	mark := s.Mark()
@@ -131,10 +130,28 @@ func (s *settler) payLot(v *ledger.Voucher, l *ledger.Lot, amount ledger.Fen) er
 	}
 	s.Revert(mark)
 	h.Reason, h.Controller = ledger.HoldUnrouted, v.Bank
-	if effective && l.Pledge.Proceeds == ledger.ProceedsDeposit {
-		h.Reason, h.Controller = ledger.HoldPledged, l.Pledge.Pledgee
+	if len(claims) > 0 {
+		h.Reason, h.Controller = claims[0].Reason, claims[0].Controller
 	}
 	return s.hold(v, l, h, money.CreateHoldOfHeld, "held at the issuer's bank: "+refused.Message)
+}
+
+// claims are the controls over what is paid on l, in turn: of the bodies whose orders lie on it, oldest first, and then of the pledgee for
+// whom the proceeds are deposited.
+func (s *settler) claims(v *ledger.Voucher, l *ledger.Lot) []ledger.HoldClaim {
+	var claims []ledger.HoldClaim
+	for _, fingerprint := range l.Freezes {
+		order, ok := vm.Load[ledger.Order](s.Journal, ledger.OrderKey(v.ID, fingerprint))
+		invariant.Check(ok, "order %s lies on voucher %s without a record", fingerprint, v.ID)
+		claim := ledger.HoldClaim{Reason: ledger.HoldFrozen, Controller: order.Body}
+		if !slices.Contains(claims, claim) {
+			claims = append(claims, claim)
+		}
+	}
+	if p := l.Pledge; p != nil && p.Number != "" && p.Proceeds == ledger.ProceedsDeposit {
+		claims = append(claims, ledger.HoldClaim{Reason: ledger.HoldPledged, Controller: p.Pledgee})
+	}
+	return claims
 }
 
 // payOut pays to the payee's account with bank. A *ledger.Failure says that this is not possible; part may have been written.
