@@ -8,6 +8,7 @@ import (
 // The paths. Parameters stand in braces; Path fills them in.
 const (
 	PathTransactions     = "/v1/transactions"
+	PathBatches          = "/v1/batches"
 	PathTransaction      = "/v1/transactions/{id}"
 	PathTransactionProof = "/v1/transactions/{id}/proof"
 	PathAttempt          = "/v1/attempts/{signed}"

@@ -23,9 +23,9 @@ func (s *Server) routeNetwork(a huma.API) {
 	get(a, api.PathBlock, "get-block", "A block's header, certificate and receipts in brief", "network", s.block)
 	get(a, api.PathStatus, "get-status", "How the node and its network are", "network", s.status)
 	get(a, api.PathNetwork, "get-network", "Which network this is", "network", s.network)
-	get(a, api.PathGenesis, "get-genesis", "The genesis file", "network", s.genesis)
+	getFile(a, api.PathGenesis, "get-genesis", "The genesis file", "network", s.genesis)
 	huma.Register(a, huma.Operation{OperationID: "health", Method: http.MethodGet, Path: api.PathHealth, Tags: []string{"network"},
-		Summary: "200 if the node can serve, else 503"}, s.health)
+		Summary: "200 if the node can serve, else 503", Responses: problems(a)}, s.health)
 }
 
 func (s *Server) block(_ context.Context, in *heightInput) (*body[api.Block], error) {

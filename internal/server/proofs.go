@@ -20,7 +20,7 @@ type keyInput struct {
 }
 
 func (s *Server) routeProofs(a huma.API) {
-	get(a, api.PathStateProof, "prove-state", "Fetch the portable proof of a state value, or of its absence", "proofs", s.stateProof)
+	getFile(a, api.PathStateProof, "prove-state", "Fetch the portable proof of a state value, or of its absence", "proofs", s.stateProof)
 }
 
 func (s *Server) stateProof(_ context.Context, in *keyInput) (*raw, error) {

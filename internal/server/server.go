@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,8 +19,6 @@ import (
 	"aval/api"
 	"aval/internal/chain"
 	"aval/internal/intake"
-	"aval/ledger"
-	"aval/suite"
 )
 
 // Config is what a server needs.
@@ -31,16 +31,45 @@ type Config struct {
 	Registry *prometheus.Registry
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
+	// Version is that of the program, in the OpenAPI document.
+	Version string
 	// ConnectionsMax bounds open connections. Default 4096.
 	ConnectionsMax int
-	Version        string
+	// HeaderTimeout and RequestTimeout bound how long a client may take to send the header and the whole request, IdleTimeout
+	// how long a connection may rest between two. Defaults 5 s, 15 s and 60 s.
+	HeaderTimeout, RequestTimeout, IdleTimeout time.Duration
 }
 
-// Bounds of one HTTP exchange.
+// Validate reports every problem of c at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Chain == nil || c.Intake == nil || c.Status == nil || c.Registry == nil {
+		errs = append(errs, errors.New("server: Chain, Intake, Status and Registry are required"))
+	}
+	if c.ConnectionsMax < 0 || c.HeaderTimeout < 0 || c.RequestTimeout < 0 || c.IdleTimeout < 0 {
+		errs = append(errs, errors.New("server: a bound or a time is negative"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.ConnectionsMax == 0 {
+		c.ConnectionsMax = 4096
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.HeaderTimeout, 5 * time.Second}, {&c.RequestTimeout, 15 * time.Second}, {&c.IdleTimeout, time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+}
+
 const (
-	headerTimeout  = 5 * time.Second
-	bodyTimeout    = 15 * time.Second
-	idleTimeout    = 60 * time.Second
 	headerBytesMax = 32 << 10
 	// writeSlack is what an answer may take beside the longest waiting.
 	writeSlack = 15 * time.Second
@@ -48,9 +77,10 @@ const (
 
 // Server serves one node. Its methods are safe for concurrent use.
 type Server struct {
-	cfg  Config
-	log  *slog.Logger
-	http *http.Server
+	cfg     Config
+	log     *slog.Logger
+	http    *http.Server
+	metrics *metrics
 	// closing ends when shutdown begins, so that waiting submissions answer.
 	closing context.Context
 	close   context.CancelFunc
@@ -58,19 +88,17 @@ type Server struct {
 
 // New returns a server that does not listen yet.
 func New(cfg Config) (*Server, error) {
-	if cfg.Chain == nil || cfg.Intake == nil || cfg.Status == nil || cfg.Registry == nil {
-		return nil, errors.New("server: Chain, Intake, Status and Registry are required")
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+	s := &Server{cfg: cfg, log: cfg.Logger, metrics: newMetrics()}
+	if err := s.metrics.register(cfg.Registry); err != nil {
+		return nil, err
 	}
-	if cfg.ConnectionsMax == 0 {
-		cfg.ConnectionsMax = 4096
-	}
-	s := &Server{cfg: cfg, log: cfg.Logger}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		Handler: s.Handler(), ReadHeaderTimeout: cfg.HeaderTimeout, ReadTimeout: cfg.RequestTimeout, IdleTimeout: cfg.IdleTimeout,
 		WriteTimeout:   api.TimeoutMax*time.Millisecond + writeSlack,
 		MaxHeaderBytes: headerBytesMax, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
@@ -89,7 +117,9 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown answers what is waiting, finishes open requests and closes the listener.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.close()
-	return s.http.Shutdown(ctx)
+	err := s.http.Shutdown(ctx)
+	s.metrics.unregister(s.cfg.Registry)
+	return err
 }
 
 // Handler returns the HTTP handler.
@@ -100,18 +130,34 @@ func (s *Server) Handler() http.Handler {
 	config.DocsPath = ""
 	config.SchemasPath = ""
 	config.CreateHooks = nil
+	config.Transformers = []huma.Transformer{asProblem}
 	a := humago.New(mux, config)
 	s.routeTransactions(a)
+	s.routeBatches(a)
 	s.routeProofs(a)
 	s.routeParties(a)
 	s.routeVouchers(a)
 	s.routeFinance(a)
 	s.routeNetwork(a)
 	mux.Handle("GET "+api.PathMetrics, promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{}))
+	finishDocument(a)
+	for path := range a.OpenAPI().Paths {
+		mux.HandleFunc(path, otherMethod)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, api.NewProblem(http.StatusNotFound, api.NameNotFound, "see "+api.PathOpenAPI, "there is nothing at %s %s", r.Method, r.URL.Path))
+		writeProblem(w, api.NewProblem(http.StatusNotFound, api.NameNotFound, "see "+api.PathOpenAPI, "there is nothing at %s", r.URL.Path))
 	})
-	return recovered(s.log, mux)
+	return s.metrics.count(recovered(s.log, whole(mux)))
+}
+
+// otherMethod answers for a path that exists, but not with the method.
+func otherMethod(w http.ResponseWriter, r *http.Request) {
+	allowed := "GET, HEAD"
+	if r.URL.Path == api.PathTransactions || r.URL.Path == api.PathBatches {
+		allowed = "POST"
+	}
+	w.Header().Set("Allow", allowed)
+	writeProblem(w, api.NewProblem(http.StatusMethodNotAllowed, api.NameArgument, "use "+allowed, "%s is not for %s", r.URL.Path, r.Method))
 }
 
 // recovered answers 500 for a panic in a handler, so that one bad request costs one answer.
@@ -120,18 +166,65 @@ func recovered(log *slog.Logger, next http.Handler) http.Handler {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("panic", p))
-				writeProblem(w, api.NewProblem(http.StatusInternalServerError, api.NameInternal, "ask the operator to look at the log", "the node failed to answer"))
+				writeProblem(w, internalProblem())
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
+// whole reads the body of a request, which must come whole and in time, before anything is done with it.
+func whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			body, problem := readBody(w, r)
+			if problem != nil {
+				w.Header().Set("Connection", "close")
+				writeProblem(w, problem)
+				return
+			}
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Problem) {
+	most := bodyBytesMax(r.URL.Path)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var tooLarge *http.MaxBytesError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, api.NewProblem(http.StatusRequestEntityTooLarge, api.NameTooLarge, "spread the operations over several transactions",
+			"the body is over %d bytes", most)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return nil, api.NewProblem(http.StatusRequestTimeout, api.NameTimeout, "send the whole request without pauses", "the request did not come in time")
+	case err != nil:
+		return nil, api.NewProblem(http.StatusBadRequest, api.NameArgument, "send the whole request", "the body ends early: %v", err)
+	}
+	// The deadline was for the request. Left in place it would end a long wait for the answer, too.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, internalProblem()
+	}
+	return body, nil
+}
+
 // get registers a JSON query.
 func get[I, O any](a huma.API, path, id, summary, tag string, fn func(context.Context, *I) (*O, error)) {
 	huma.Register(a, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag},
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound}}, fn)
+		Responses: problems(a, http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity)}, fn)
 }
+
+// getFile registers a query whose answer is a file in CBOR.
+func getFile[I any](a huma.API, path, id, summary, tag string, fn func(context.Context, *I) (*raw, error)) {
+	responses := problems(a, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity)
+	responses["200"] = &huma.Response{Content: map[string]*huma.MediaType{api.MediaCBOR: {Schema: binary()}}}
+	huma.Register(a, huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{tag},
+		Responses: responses}, fn)
+}
+
+func binary() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "binary"} }
 
 // body wraps a JSON answer.
 type body[T any] struct{ Body T }
@@ -140,36 +233,4 @@ type body[T any] struct{ Body T }
 type raw struct {
 	ContentType string `header:"Content-Type"`
 	Body        []byte
-}
-
-// problemOf turns an error into what the client sees.
-func (s *Server) problemOf(err error) error {
-	var problem *api.Problem
-	var failure *ledger.Failure
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &problem):
-		return problem
-	case errors.As(err, &failure):
-		return api.Refusal(failure)
-	case errors.Is(err, chain.ErrNotFound):
-		return api.NewProblem(http.StatusNotFound, api.NameNotFound, "check the id, and whether this node has caught up", "%v", err)
-	case errors.Is(err, chain.ErrNotProven):
-		return api.NewProblem(http.StatusConflict, api.NameNotProven, "ask again in a moment", "%v", err)
-	default:
-		s.log.Error("query failed", slog.Any("error", err))
-		return api.NewProblem(http.StatusInternalServerError, api.NameInternal, "ask the operator to look at the log", "the node failed to answer")
-	}
-}
-
-func missing(format string, args ...any) error {
-	return api.NewProblem(http.StatusNotFound, api.NameNotFound, "check the id, and whether this node has caught up", format, args...)
-}
-
-func parseHash(what, text string) (h suite.Hash, err error) {
-	if err := h.UnmarshalText([]byte(text)); err != nil {
-		return h, api.NewProblem(http.StatusBadRequest, api.NameArgument, "give 64 hexadecimal digits", "%s %q: %v", what, text, err)
-	}
-	return h, nil
 }

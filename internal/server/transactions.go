@@ -27,28 +27,30 @@ type submitInput struct {
 }
 
 type submitOutput struct {
-	Status     int
-	RetryAfter string `header:"Retry-After"`
-	Body       api.Outcome
+	Status int
+	Body   api.Outcome
 }
 
 func (s *Server) routeTransactions(a huma.API) {
 	schema := a.OpenAPI().Components.Schemas
 	jsonBody := &huma.MediaType{Schema: huma.SchemaFromType(schema, typeOf[api.SubmitRequest]())}
-	cborBody := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
+	responses := problems(a, http.StatusBadRequest, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout)
+	responses["202"] = &huma.Response{Description: "Taken in; nothing is certain yet",
+		Content: map[string]*huma.MediaType{api.MediaJSON: {Schema: schema.Schema(typeOf[api.Outcome](), true, "Outcome")}}}
 	huma.Register(a, huma.Operation{
 		OperationID: "submit", Method: http.MethodPost, Path: api.PathTransactions, Tags: []string{"transactions"},
 		Summary: "Submit a signed transaction and wait for its receipt",
 		Description: "Answers 200 only after a quorum has certified the block. Submitting the same bytes again is safe and yields the same " +
 			"receipt. A receipt with a code other than 0 says why nothing took effect.",
-		MaxBodyBytes: api.RequestBytesMax, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{api.MediaJSON: jsonBody, api.MediaCBOR: cborBody}},
-		Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnprocessableEntity, http.StatusServiceUnavailable, http.StatusGatewayTimeout},
+		MaxBodyBytes: api.RequestBytesMax + 1, SkipValidateBody: true, // bounded in readBody; the framework refuses its bound itself
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{api.MediaJSON: jsonBody, api.MediaCBOR: {Schema: binary()}}},
+		Responses:   responses,
 	}, s.submit)
 	get(a, api.PathTransaction, "get-transaction", "Find the receipt that spent a transaction id", "transactions", s.transaction)
 	get(a, api.PathAttempt, "get-attempt", "Find the receipt of an attempt that did not spend its id", "transactions", s.attempt)
-	get(a, api.PathTransactionProof, "prove-transaction", "Fetch the portable proof of a receipt", "proofs", s.transactionProof)
+	getFile(a, api.PathTransactionProof, "prove-transaction", "Fetch the portable proof of a receipt", "proofs", s.transactionProof)
 }
 
 // submit answers once the transaction has come as far as asked.
@@ -61,19 +63,22 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (*submitOutput, er
 	if err != nil {
 		return nil, s.refused(err)
 	}
-	out := &submitOutput{Status: http.StatusAccepted, Body: api.Outcome{ID: ticket.ID, Signed: ticket.Signed, Stage: api.StagePending}}
-	if api.Wait(in.Wait) == api.WaitNone {
-		return out, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(in.TimeoutMs)*time.Millisecond)
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
+	if api.Wait(in.Wait) == api.WaitNone {
+		cancel()
+	}
 	receipt, err := ticket.Wait(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case api.Wait(in.Wait) == api.WaitNone && errors.Is(err, context.Canceled):
+		pending := api.Outcome{ID: ticket.ID, Signed: ticket.Signed, Stage: api.StagePending}
+		return &submitOutput{Status: http.StatusAccepted, Body: pending}, nil
+	default:
 		return nil, s.unfinished(ticket, err)
 	}
-	out.Status = http.StatusOK
-	out.Body = s.outcome(receipt)
+	out := &submitOutput{Status: http.StatusOK, Body: s.outcome(receipt)}
 	if api.Wait(in.Wait) == api.WaitProven && !out.Body.Proven {
 		if err := s.cfg.Chain.WaitCommitted(ctx, receipt.Height+ledger.Lag); err != nil {
 			return nil, s.unfinished(ticket, err)

@@ -1,0 +1,375 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"aval/api"
+	"aval/codec"
+	"aval/internal/chain"
+	"aval/internal/chain/chaintest"
+	"aval/internal/intake"
+	"aval/internal/kv"
+	"aval/internal/server"
+	"aval/ledger"
+)
+
+func TestSubmitJSONAndCBOR(t *testing.T) {
+	n := start(t, options{})
+	tx := n.n.Scope(t, "/a")
+	first := n.submit(tx, "")
+	if first.Stage == api.StagePending || first.Receipt == nil || first.Receipt.Code != ledger.CodeOK || first.Height != 1 || first.ID != n.id(tx) {
+		t.Fatalf("outcome %+v", first)
+	}
+	// The same bytes again, in the other encoding, yield the same receipt.
+	again := n.do(http.MethodPost, api.PathTransactions, api.MediaCBOR, bytes.NewReader(tx))
+	if got := decode[api.Outcome](n, again); again.status != http.StatusOK || got.ID != first.ID || got.Height != 1 {
+		t.Fatalf("again: %d %+v", again.status, got)
+	}
+	if got := n.submit(tx, "?wait=none"); got.Receipt == nil {
+		t.Errorf("what is done is said to be pending: %+v", got)
+	}
+	other := n.n.Scope(t, "/b")
+	if got := decode[api.Outcome](n, n.do(http.MethodPost, api.PathTransactions, api.MediaCBOR+"; charset=binary", bytes.NewReader(other))); got.Receipt.Code != ledger.CodeOK {
+		t.Errorf("in CBOR: %+v", got)
+	}
+	// Without a content type it is JSON.
+	b, err := json.Marshal(api.SubmitRequest{Tx: n.n.Scope(t, "/c")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := n.do(http.MethodPost, api.PathTransactions, "", bytes.NewReader(b)); a.status != http.StatusOK {
+		t.Errorf("without a content type: %d %s", a.status, a.body)
+	}
+	failed := n.submit(n.n.Scope(t, "/a"), "")
+	if failed.Receipt.Code != ledger.CodeScope || !failed.Receipt.Final {
+		t.Errorf("a transaction that fails: %+v", failed.Receipt)
+	}
+}
+
+func TestSubmitWaitsAsFarAsAsked(t *testing.T) {
+	n := start(t, options{})
+	proven := n.submit(n.n.Scope(t, "/a"), "?wait=proven")
+	if !proven.Proven || proven.Stage != api.StageProven {
+		t.Fatalf("proven: %+v", proven)
+	}
+	v := n.verdict(n.get(api.Path(api.PathTransactionProof, proven.ID.String())))
+	if v.Receipt == nil || v.Receipt.Tx != proven.ID {
+		t.Errorf("the proof shows %+v", v)
+	}
+	n.held.Store(true)
+	tx := n.n.Scope(t, "/b")
+	pending := n.submit(tx, "?wait=none")
+	if pending.Stage != api.StagePending || pending.Receipt != nil || pending.ID != n.id(tx) || pending.Height != 0 {
+		t.Fatalf("not waited for: %+v", pending)
+	}
+	p := n.problem("a wait that ends", n.do(http.MethodPost, api.PathTransactions+"?timeout_ms=20", api.MediaCBOR, bytes.NewReader(tx)),
+		http.StatusGatewayTimeout, api.NameTimeout)
+	if !p.Pending || p.Tx == nil || *p.Tx != pending.ID || *p.Signed != pending.Signed || !strings.Contains(p.Detail, "quorum lost: a test says so") {
+		t.Errorf("a wait that ends: %+v", p)
+	}
+	n.problem("a lookup before", n.get(api.Path(api.PathTransaction, pending.ID.String())), http.StatusNotFound, api.NameNotFound)
+	n.held.Store(false) // intake hands it in again
+	if got := n.submit(tx, "?timeout_ms=30000"); got.Receipt == nil || got.ID != pending.ID {
+		t.Errorf("in the end: %+v", got)
+	}
+}
+
+func TestAttemptsAndLookups(t *testing.T) {
+	n := start(t, options{})
+	tx := n.n.NewTx(n.n.OpenScope("/a"))
+	half := n.submit(n.n.Sign(t, tx, "authority.m"), "")
+	if half.Receipt.Code != ledger.CodePolicyUnmet || half.Receipt.Final {
+		t.Fatalf("half signed: %+v", half.Receipt)
+	}
+	n.problem("a lookup by id", n.get(api.Path(api.PathTransaction, half.ID.String())), http.StatusNotFound, api.NameNotFound)
+	if got := decode[api.Outcome](n, n.get(api.Path(api.PathAttempt, half.Signed.String()))); got.Receipt.Code != ledger.CodePolicyUnmet {
+		t.Errorf("the attempt: %+v", got)
+	}
+	full := n.submit(n.n.Sign(t, tx, "authority.a"), "")
+	if got := decode[api.Outcome](n, n.get(api.Path(api.PathTransaction, full.ID.String()))); got.Receipt.Code != ledger.CodeOK || got.ID != half.ID || got.Signed == half.Signed {
+		t.Errorf("the transaction: %+v", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	n := start(t, options{})
+	other := chaintest.New(t, chaintest.Options{Name: " other"})
+	forged := n.n.NewTx(n.n.OpenScope("/a"))
+	n.n.Sign(t, forged, "authority.a")
+	forged.Sigs[0].Sig[9] ^= 1
+	late := n.n.NewTx(n.n.OpenScope("/a"))
+	late.Tx.ValidUntil = n.n.Now() - 1
+	wrap := func(b []byte) string { return `{"tx":"` + base64.StdEncoding.EncodeToString(b) + `"}` }
+	good := wrap(n.n.Scope(t, "/a"))
+	for _, tc := range []struct {
+		what, contentType, body string
+		status                  int
+		name                    string
+	}{
+		{"zeros", api.MediaCBOR, string(make([]byte, 300)), 400, "ENCODING"},
+		{"nothing", api.MediaCBOR, "", 400, api.NameArgument},
+		{"a forged signature", api.MediaCBOR, string(codec.MustMarshal(forged)), 403, "BAD_SIGNATURE"},
+		{"another network", api.MediaCBOR, string(other.Scope(t, "/a")), 409, "WRONG_NETWORK"},
+		{"out of its window", api.MediaCBOR, string(n.n.Sign(t, late, "authority.a")), 422, "OUTSIDE_WINDOW"},
+		{"a transaction too large", api.MediaCBOR, string(make([]byte, ledger.TxBytesMax+1)), 413, "TOO_LARGE"},
+		{"the largest body", api.MediaCBOR, string(make([]byte, api.RequestBytesMax)), 413, "TOO_LARGE"},
+		{"a body too large", api.MediaCBOR, string(make([]byte, api.RequestBytesMax+1)), 413, api.NameTooLarge},
+		{"a body much too large", api.MediaJSON, string(make([]byte, 4<<20)), 413, api.NameTooLarge},
+		{"a form", "application/x-www-form-urlencoded", "tx=1", 415, api.NameArgument},
+		{"a content type that is none", "so/to/say", good, 415, api.NameArgument},
+		{"junk", api.MediaJSON, "junk", 400, api.NameArgument},
+		{"no JSON object", api.MediaJSON, `[]`, 400, api.NameArgument},
+		{"nothing in JSON", api.MediaJSON, `{}`, 400, "ENCODING"},
+		{"half an object", api.MediaJSON, good[:len(good)-1], 400, api.NameArgument},
+		{"two objects", api.MediaJSON, good + good, 400, api.NameArgument},
+		{"an unknown member", api.MediaJSON, `{"tx":"","fee":"1"}`, 400, api.NameArgument},
+		{"another base64", api.MediaJSON, `{"tx":"_-_-"}`, 400, api.NameArgument},
+		{"deep nesting", api.MediaJSON, strings.Repeat("[", 90_000), 400, api.NameArgument},
+	} {
+		p := n.problem(tc.what, n.do(http.MethodPost, api.PathTransactions, tc.contentType, strings.NewReader(tc.body)), tc.status, tc.name)
+		if refusal := p.Code != 0; refusal != (p.Code.String() == p.Name) {
+			t.Errorf("%s: code %d goes with name %s", tc.what, p.Code, p.Name)
+		}
+	}
+	for _, query := range []string{"?wait=maybe", "?timeout_ms=0", "?timeout_ms=60001", "?timeout_ms=soon"} {
+		n.problem(query, n.do(http.MethodPost, api.PathTransactions+query, api.MediaJSON, strings.NewReader(good)), 422, api.NameArgument)
+	}
+	if p, _ := n.chain.Progress(); p.Committed != 0 || n.intake.Pending() != 0 {
+		t.Errorf("refusals have left %d pending and the height at %d", n.intake.Pending(), p.Committed)
+	}
+}
+
+func TestBusyNodeSaysWhenToComeBack(t *testing.T) {
+	n := start(t, options{intake: func(c *intake.Config) { c.PendingMax = 1 }})
+	n.held.Store(true)
+	n.submit(n.n.Scope(t, "/a"), "?wait=none")
+	a := n.do(http.MethodPost, api.PathTransactions, api.MediaCBOR, bytes.NewReader(n.n.Scope(t, "/b")))
+	p := n.problem("a busy node", a, http.StatusServiceUnavailable, "BUSY")
+	if a.header.Get("Retry-After") != "1" || p.Code != ledger.CodeBusy {
+		t.Errorf("a busy node: %v %+v", a.header, p)
+	}
+	if err := n.intake.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a = n.do(http.MethodPost, api.PathTransactions, api.MediaCBOR, bytes.NewReader(n.n.Scope(t, "/c")))
+	n.problem("a node that shuts down", a, http.StatusServiceUnavailable, "UNROUTABLE")
+	if a.header.Get("Retry-After") == "" {
+		t.Error("a node that shuts down does not say when to come back")
+	}
+}
+
+func TestUnknownPathsAndMethods(t *testing.T) {
+	n := start(t, options{})
+	for _, path := range []string{"/", "/v1", "/v2/status", "/v1/transactions/", "/v1/parties", "/favicon.ico"} {
+		n.problem(path, n.get(path), http.StatusNotFound, api.NameNotFound)
+	}
+	for method, path := range map[string]string{http.MethodGet: api.PathTransactions, http.MethodDelete: api.PathStatus, http.MethodPut: "/v1/blocks/1",
+		http.MethodPatch: api.PathMetrics, http.MethodPost: api.PathOpenAPI} {
+		a := n.do(method, path, "", nil)
+		if p := n.problem(method+" "+path, a, http.StatusMethodNotAllowed, api.NameArgument); a.header.Get("Allow") == "" {
+			t.Errorf("%s %s: %+v", method, path, p)
+		}
+	}
+	if a := n.do(http.MethodHead, api.PathStatus, "", nil); a.status != http.StatusOK || len(a.body) != 0 {
+		t.Errorf("the head of the status: %d, %d bytes", a.status, len(a.body))
+	}
+}
+
+// talk sends bytes on a connection of its own and returns all that comes back until the server ends it, which it must.
+func (n *node) talk(within time.Duration, send ...string) string {
+	n.Helper()
+	conn, err := new(net.Dialer).DialContext(n.Context(), "tcp", strings.TrimPrefix(n.url, "http://"))
+	if err != nil {
+		n.Fatal(err)
+	}
+	defer func() {
+		if err := conn.Close(); err != nil {
+			n.Log(err)
+		}
+	}()
+	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
+		n.Fatal(err)
+	}
+	for _, s := range send {
+		if _, err := io.WriteString(conn, s); err != nil {
+			n.Fatal(err)
+		}
+	}
+	b, err := io.ReadAll(conn)
+	if err != nil && len(b) == 0 {
+		n.Errorf("the server keeps the connection open: %v", err)
+	}
+	return string(b)
+}
+
+func TestSlowRequestsEnd(t *testing.T) {
+	n := start(t, options{server: func(c *server.Config) {
+		c.HeaderTimeout, c.RequestTimeout, c.IdleTimeout = 50*time.Millisecond, 150*time.Millisecond, 100*time.Millisecond
+	}})
+	const patience = 20 * time.Second
+	head := "POST /v1/transactions HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n"
+	if got := n.talk(patience); got != "" {
+		t.Errorf("to silence the server says %q", got)
+	}
+	if got := n.talk(patience, "POST /v1/tran"); got != "" && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+		t.Errorf("to half a header the server says %q", got)
+	}
+	for what, send := range map[string]string{
+		"half a body":        head + "Content-Length: 1000\r\n\r\nhalf",
+		"no body":            head + "Content-Length: 1000\r\n\r\n",
+		"chunks without end": head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	} {
+		got := n.talk(patience, send)
+		if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, api.NameTimeout) || !strings.Contains(got, "Connection: close") {
+			t.Errorf("to %s the server says %q", what, got)
+		}
+	}
+	for what, send := range map[string]string{
+		"broken chunks":    head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"an endless chunk": head + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + strings.Repeat("x", 100<<10),
+		"a false length":   head + "Content-Length: 99999999999\r\n\r\n" + strings.Repeat("x", 100<<10),
+	} {
+		if got := n.talk(patience, send); !strings.HasPrefix(got, "HTTP/1.1 4") || !strings.Contains(got, "problem+json") {
+			t.Errorf("to %s the server says %q", what, got)
+		}
+	}
+	if got := n.talk(patience, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("to one request and then silence the server says %q", got)
+	}
+	if got := n.talk(patience, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 64<<10)+"\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431 ") {
+		t.Errorf("to a long header the server says %.200q", got)
+	}
+}
+
+// The time for sending a request does not cut short the wait for its answer.
+func TestWaitIsLongerThanTheTimeForTheRequest(t *testing.T) {
+	n := start(t, options{server: func(c *server.Config) { c.HeaderTimeout, c.RequestTimeout = 100*time.Millisecond, 100*time.Millisecond }})
+	n.held.Store(true)
+	release := time.AfterFunc(600*time.Millisecond, func() { n.held.Store(false) })
+	defer release.Stop()
+	if got := n.submit(n.n.Scope(t, "/a"), "?timeout_ms=30000"); got.Receipt == nil || got.Receipt.Code != ledger.CodeOK {
+		t.Errorf("after a wait: %+v", got)
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	n := start(t, options{server: func(c *server.Config) { c.ConnectionsMax = 2 }})
+	dial := func() net.Conn {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(n.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	ask := func(conn net.Conn) error {
+		if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			return err
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("status %d", response.StatusCode)
+		}
+		return err
+	}
+	one, two, three := dial(), dial(), dial()
+	for _, conn := range []net.Conn{one, two} {
+		if err := ask(conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- ask(three) }()
+	select {
+	case err := <-answered:
+		t.Errorf("a third connection is served: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	for _, conn := range []net.Conn{two, three} {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestShutdownAnswersWhoWaits(t *testing.T) {
+	n := start(t, options{})
+	n.held.Store(true)
+	tx := n.n.Scope(t, "/a")
+	n.submit(tx, "?wait=none")
+	got := make(chan answer)
+	go func() {
+		got <- n.do(http.MethodPost, api.PathTransactions, api.MediaCBOR, bytes.NewReader(tx))
+	}()
+	// The request is in once the metrics count it as open.
+	n.until("the request arrives", func() bool {
+		return strings.Contains(string(n.get(api.PathMetrics).body), "aval_http_requests_open 2")
+	})
+	if err := n.server.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if p := n.problem("who waited", <-got, http.StatusGatewayTimeout, api.NameTimeout); !p.Pending {
+		t.Errorf("who waited is told %+v", p)
+	}
+}
+
+func TestBrokenChainIsUnhealthy(t *testing.T) {
+	var blocks *kv.Faulty
+	n := start(t, options{chain: func(c *chain.Config) {
+		var err error
+		if blocks, err = kv.NewFaulty(kv.NewMemory(), kv.Faults{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Blocks, c.OnBroken = blocks, func(error) {}
+	}})
+	if h := decode[api.Health](n, n.get(api.PathHealth)); !h.OK {
+		t.Fatalf("healthy: %+v", h)
+	}
+	n.submit(n.n.Scope(t, "/a"), "")
+	blocks.Crash()
+	a := n.do(http.MethodPost, api.PathTransactions+"?timeout_ms=200", api.MediaCBOR, bytes.NewReader(n.n.Scope(t, "/b")))
+	if a.status < 500 {
+		t.Errorf("with the store gone: %d %s", a.status, a.body)
+	}
+	if b, err := n.chain.Assemble(t.Context(), nil, 0, nil); err == nil && n.chain.Commit(b) == nil { // unless a tick was first
+		t.Fatal("a block is stored without a store")
+	}
+	a = n.get(api.PathHealth)
+	if h := decode[api.Health](n, a); a.status != http.StatusServiceUnavailable || h.OK || h.Cause == "" {
+		t.Errorf("unhealthy: %d %s", a.status, a.body)
+	}
+	p := n.problem("a read", n.get("/v1/blocks/1"), http.StatusInternalServerError, api.NameInternal)
+	if strings.Contains(p.Detail, "crash") {
+		t.Errorf("the inside is shown: %s", p.Detail)
+	}
+}
+
+func TestConfigReportsEveryProblem(t *testing.T) {
+	_, err := server.New(server.Config{ConnectionsMax: -1})
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
+		t.Errorf("a bad configuration: %v", err)
+	}
+	n := start(t, options{})
+	if _, err := server.New(server.Config{Chain: n.chain, Intake: n.intake, Status: n.status, Registry: n.registry}); err == nil {
+		t.Error("two servers share one set of metrics")
+	}
+}
