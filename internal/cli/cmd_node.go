@@ -11,7 +11,7 @@ import (
 
 // addNodeCommands adds the commands that run nodes.
 func addNodeCommands(s *session, add func(group string, cmds ...*cobra.Command)) {
-	add("node", newNodeCmd(s), newDemoCmd(s), newDevCmd(s))
+	add("node", newNodeCmd(s), newDemoCmd(s), newDevCmd(s), newBenchCmd(s))
 }
 
 func newNodeCmd(s *session) *cobra.Command {

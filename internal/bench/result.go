@@ -1,0 +1,167 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"aval/ledger"
+)
+
+// Result is what was measured. Latencies are in ms, from sending a transaction (at a given rate: from when it was due) to the
+// answer that it is committed or proven.
+type Result struct {
+	Suite      string  `json:"suite"`
+	Validators int     `json:"validators"`
+	Workload   string  `json:"workload"`
+	Keys       int     `json:"keys"`
+	Preload    int     `json:"preload"`
+	DurationS  float64 `json:"duration_s"`
+	Machine    machine `json:"machine"`
+	Version    string  `json:"version"`
+	Date       string  `json:"date"`
+	// Interrupted says that the run was ended early; figures that were not measured are 0.
+	Interrupted bool `json:"interrupted"`
+
+	// TxPerS is committed transactions per second while counting.
+	TxPerS float64 `json:"tx_per_s"`
+	// P50MS and P99MS are under full load, LightP50MS and LightP99MS at 10 % of it, LightProofP50MS until proven.
+	P50MS           float64 `json:"p50_ms"`
+	P99MS           float64 `json:"p99_ms"`
+	LightTxPerS     float64 `json:"light_tx_per_s"`
+	LightP50MS      float64 `json:"light_p50_ms"`
+	LightP99MS      float64 `json:"light_p99_ms"`
+	LightProofP50MS float64 `json:"light_proof_p50_ms"`
+	// CPUMSPerTx is the processor time of all validators from when counting began until they came to rest, compaction
+	// included, per transaction that was sent in that time and committed.
+	CPUMSPerTx float64 `json:"cpu_ms_per_tx"`
+	Stages     []share `json:"stages"`
+	// RSSMBPerValidator is the most resident memory that any validator had during the load.
+	RSSMBPerValidator float64 `json:"rss_mb_per_validator"`
+	// DiskBytesPerTx is by how much the data of all validators grew from before the load until they came to rest.
+	DiskBytesPerTx float64 `json:"disk_bytes_per_tx"`
+	VerifyUS       float64 `json:"verify_us"`
+	// BoundRatio is the validators' processor time per transaction over that of f+1 verifications by the stock library of
+	// every signature.
+	BoundRatio float64 `json:"bound_ratio"`
+	// Transactions, Refused and Failed count all loads of the run together.
+	Transactions int64  `json:"transactions"`
+	Refused      int64  `json:"refused"`
+	Failed       int64  `json:"failed"`
+	FirstFailure string `json:"first_failure"`
+
+	SetupS float64 `json:"setup_s"`
+	// SignUSPerTx is the processor time that making and signing one transaction took before the load, and LoadUSPerTx that of
+	// the load process.
+	SignUSPerTx float64   `json:"sign_us_per_tx"`
+	LoadUSPerTx float64   `json:"load_us_per_tx"`
+	RanOut      bool      `json:"ran_out"`
+	Overload    *overload `json:"overload"`
+	Curve       []point   `json:"curve"`
+	// Counted says what was counted on the ledgers.
+	Counted []string `json:"counted"`
+}
+
+// overload is what happened when more was offered than the network takes.
+type overload struct {
+	Factor     float64 `json:"factor"`
+	OfferedPS  float64 `json:"offered_per_s"`
+	TxPerS     float64 `json:"tx_per_s"`
+	ShareOfTop float64 `json:"share_of_peak"`
+	Refused    int64   `json:"refused"`
+	// ToldBusy counts the refusals that said when to come back.
+	ToldBusy int64   `json:"told_busy"`
+	RSSMB    float64 `json:"rss_mb_per_validator"`
+}
+
+// point is one point of the plot.
+type point struct {
+	OfferedPS float64 `json:"offered_per_s"`
+	TxPerS    float64 `json:"tx_per_s"`
+	P50MS     float64 `json:"p50_ms"`
+	P99MS     float64 `json:"p99_ms"`
+}
+
+func (r *Result) describe(c *Config) {
+	r.Suite, r.Validators, r.Workload, r.Keys, r.Preload = c.Suite.Name(), c.Validators, c.Workload, c.Keys, c.Preload
+	r.DurationS, r.Version, r.Machine = c.Duration.Seconds(), c.Version, describeMachine()
+	r.Date = time.Now().UTC().Format(time.DateOnly)
+	r.Stages, r.Curve, r.Counted = []share{}, []point{}, []string{}
+}
+
+func newPoint(rate float64, t *Tally) point {
+	return point{OfferedPS: rate, TxPerS: round(perSecond(t)), P50MS: ms(t.Committing.quantile(0.5)), P99MS: ms(t.Committing.quantile(0.99))}
+}
+
+func (r *Result) addPoint(rate float64, t *Tally) {
+	r.Curve = append(r.Curve, newPoint(round(rate), t))
+}
+
+// setPeak works out the figures of the full load.
+func (r *Result) setPeak(run *run, m *meter, t *Tally) error {
+	m.cancel()
+	m.tasks.Wait()
+	if m.err != nil {
+		return m.err
+	}
+	p := newPoint(0, t)
+	r.TxPerS, r.P50MS, r.P99MS, r.RanOut = p.TxPerS, p.P50MS, p.P99MS, t.RanOut
+	r.RSSMBPerValidator = megabytes(m.rss)
+	disk, err := run.net.disk()
+	if err != nil {
+		return err
+	}
+	if grown := run.acknowledged - m.committedBefore; grown > 0 {
+		r.DiskBytesPerTx = math.Round(float64(disk-m.diskBefore) / float64(grown))
+		r.LoadUSPerTx = round(float64(t.CPUMs) * 1000 / float64(grown))
+	}
+	if run.signed > 0 {
+		r.SignUSPerTx = round(micros(run.signing) / float64(run.signed))
+	}
+	if !m.counting || t.Own == 0 {
+		return nil
+	}
+	cpu, err := run.net.cpu()
+	if err != nil {
+		return err
+	}
+	perTx := (cpu - m.cpuCounted) / time.Duration(t.Own)
+	r.CPUMSPerTx = round4(millis(perTx))
+	f := ledger.ValidatorSet(make([]ledger.Validator, r.Validators)).Faulty()
+	r.BoundRatio = round(micros(perTx) / (float64(f+1) * r.VerifyUS * run.work.signatures()))
+	if m.profiles != nil && m.profiles.err != nil && !r.Interrupted {
+		run.out.say("no split by stage: %v", m.profiles.err)
+	}
+	if split := m.profiles.split(perTx); split != nil {
+		r.Stages = split
+	}
+	return nil
+}
+
+func (r *Result) setLight(rate float64, t *Tally) {
+	p := newPoint(rate, t)
+	r.LightTxPerS, r.LightP50MS, r.LightP99MS = round(rate), p.P50MS, p.P99MS
+	r.LightProofP50MS = ms(t.Proving.quantile(0.5))
+	r.addPoint(rate, t)
+}
+
+func (r *Result) setOverload(run *run, m *meter, rate float64, t *Tally) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.Overload = &overload{Factor: run.cfg.Overload, OfferedPS: round(rate), TxPerS: round(perSecond(t)), ShareOfTop: round(perSecond(t) / r.TxPerS),
+		Refused: t.Refused, ToldBusy: t.Busy, RSSMB: megabytes(m.rss)}
+}
+
+func ms(d time.Duration) float64 { return round(millis(d)) }
+
+func megabytes(b int64) float64 { return math.Round(float64(b) / (1 << 20)) }
+
+// round keeps two digits after the point, round4 four.
+func round(x float64) float64 { return math.Round(x*100) / 100 }
+
+func round4(x float64) float64 { return math.Round(x*10_000) / 10_000 }
+
+// String returns the figures as a table.
+func (r *Result) String() string { return r.table() }
+
+var _ fmt.Stringer = (*Result)(nil)

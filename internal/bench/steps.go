@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// How the load is offered.
+const (
+	// bulkTxs is how many transactions go into one request at saturation.
+	bulkTxs = 100
+	// pacedBulk bounds one request of a load at a given rate.
+	pacedBulk = 100
+	// patience is how long an answer may take.
+	patience = 30 * time.Second
+	// warmUp is not counted.
+	warmUp = 3 * time.Second
+	// lightShare is which share of the peak is a light load, and for how long it is measured at most.
+	lightShare = 0.10
+	lightMost  = 15 * time.Second
+	// proofEvery lets one in so many requests of a light load wait for its proof.
+	proofEvery = 4
+)
+
+// signFor signs so many transactions ahead, in a file that is used once.
+func (r *run) signFor(ctx context.Context, what string, txs int) (*signed, error) {
+	r.files++
+	path := filepath.Join(r.dir, fmt.Sprintf("lanes-%d", r.files))
+	begin := time.Now()
+	out, err := sign(ctx, r.work, path, r.nextLane, txs, func(done int) { r.out.show("sign ahead for %s: %d of %d", what, done, txs) })
+	if err != nil {
+		return nil, err
+	}
+	r.nextLane += out.lanes
+	r.signing += out.cpu
+	r.signed += out.txs
+	r.out.say("signed ahead for %s: %d transactions, %d bytes each, in %.1f s", what, out.txs, out.bytes/int64(max(1, out.txs)), time.Since(begin).Seconds())
+	return out, nil
+}
+
+// order returns an order to load every validator in turn.
+func (r *run) order(file *signed, warm, counted time.Duration) *Order {
+	o := &Order{Files: []string{file.path}, InFlight: r.cfg.InFlight, Bulk: min(bulkTxs, r.cfg.InFlight), WarmUpMs: warm.Milliseconds(), CountMs: counted.Milliseconds(),
+		PatienceMs: patience.Milliseconds()}
+	for _, node := range r.net.fleet.Nodes {
+		o.Endpoints = append(o.Endpoints, node.URL)
+	}
+	return o
+}
+
+// load runs one order, shows how it goes and books what was acknowledged. on may be nil.
+func (r *run) load(ctx context.Context, what string, o *Order, on func(*Report)) (*Tally, error) {
+	var last Tally
+	lastAt := time.Now()
+	t, err := r.net.load(ctx, o, func(p *Report) {
+		if on != nil {
+			on(p)
+		}
+		if span := time.Since(lastAt); span > 900*time.Millisecond {
+			r.out.show("%s: %.0f tx/s, %d committed, %d refused", what, float64(p.Tally.Committed-last.Committed)/span.Seconds(), p.Tally.Committed, p.Tally.Refused)
+			last, lastAt = p.Tally, time.Now()
+		}
+	})
+	if t == nil {
+		return nil, err
+	}
+	r.acknowledged += t.Committed
+	r.unknown += t.Unknown
+	r.result.Transactions += t.Committed
+	r.result.Refused += t.Refused
+	r.result.Failed += t.Failed
+	if t.FirstFailure != "" && r.result.FirstFailure == "" {
+		r.result.FirstFailure = what + ": " + t.FirstFailure
+	}
+	if dead := r.net.fleet.Dead(); dead != nil {
+		return t, dead
+	}
+	return t, err
+}
+
+// estimateTxs is how many transactions are signed for finding out about how many a second the network takes, and estimateTime
+// for how long it is loaded with them at most.
+const (
+	estimateTxs  = 30_000
+	estimateTime = 4 * time.Second
+)
+
+// estimate returns about how many transactions a second the network takes. It warms everything up, too.
+func (r *run) estimate(ctx context.Context) (float64, error) {
+	if r.cfg.Rate > 0 {
+		return r.cfg.Rate, nil
+	}
+	file, err := r.signFor(ctx, "an estimate", estimateTxs)
+	if err != nil {
+		return 0, err
+	}
+	t, err := r.load(ctx, "estimate", r.order(file, estimateTime/4, estimateTime), nil)
+	if err != nil {
+		return 0, err
+	}
+	if t.Window == 0 {
+		return 0, fmt.Errorf("nothing was committed within %s: %s", estimateTime, t.FirstFailure)
+	}
+	return float64(t.Window) / t.WindowMs * 1000, ctx.Err()
+}
+
+// spare is how many more transactions are signed than the estimate asks for.
+const spare = 1.35
+
+// peak measures throughput, cost, memory and disk under full load, or at the rate that was asked for.
+func (r *run) peak(ctx context.Context, estimate float64) error {
+	count := int(estimate*(warmUp+r.cfg.Duration).Seconds()*spare) + r.cfg.InFlight
+	file, err := r.signFor(ctx, "the load", count)
+	if err != nil {
+		return err
+	}
+	if err := r.net.idle(ctx); err != nil {
+		return err
+	}
+	o := r.order(file, warmUp, r.cfg.Duration)
+	if r.cfg.Rate > 0 {
+		o.Rate, o.Bulk = r.cfg.Rate, pacedBulk
+	}
+	m, err := r.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	t, err := r.load(ctx, "load", o, m.report)
+	if t == nil {
+		return err
+	}
+	return r.settlePeak(m, t, err)
+}
+
+// settlePeak waits until everything that the load caused is done and works out the figures. It is done for an interrupted
+// load too.
+func (r *run) settlePeak(m *meter, t *Tally, err error) error {
+	if err != nil {
+		return err
+	}
+	r.out.say("load: %.0f tx/s; waiting for the validators to come to rest", perSecond(t))
+	if err := r.net.idle(context.Background()); err != nil {
+		return err
+	}
+	return r.result.setPeak(r, m, t)
+}
+
+func perSecond(t *Tally) float64 {
+	if t.WindowMs <= 0 {
+		return 0
+	}
+	return float64(t.Window) / t.WindowMs * 1000
+}
+
+// offered measures at a given rate for d.
+func (r *run) offered(ctx context.Context, what string, rate float64, d time.Duration, proofs int) (*Tally, error) {
+	rate = max(rate, 1)
+	file, err := r.signFor(ctx, what, int(rate*(warmUp/3+d).Seconds()*1.02)+10)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.net.idle(ctx); err != nil {
+		return nil, err
+	}
+	o := r.order(file, warmUp/3, d)
+	o.Rate, o.Bulk, o.ProofEvery = rate, pacedBulk, proofs
+	return r.load(ctx, what, o, nil)
+}
+
+// light measures latency under a tenth of the peak.
+func (r *run) light(ctx context.Context) error {
+	rate := r.result.TxPerS * lightShare
+	t, err := r.offered(ctx, "a light load", rate, min(lightMost, r.cfg.Duration), proofEvery)
+	if err != nil {
+		return err
+	}
+	r.result.setLight(rate, t)
+	r.out.say("light load of %.0f tx/s: p50 %.0f ms, p99 %.0f ms, proven p50 %.0f ms", rate, r.result.LightP50MS, r.result.LightP99MS, r.result.LightProofP50MS)
+	return ctx.Err()
+}
+
+// curveShares are the shares of the peak at which latency is measured for the plot, curveTime for how long each.
+var curveShares = []float64{0.25, 0.5, 0.7, 0.85, 0.95}
+
+const curveTime = 6 * time.Second
+
+// curve measures latency at several rates.
+func (r *run) curve(ctx context.Context) error {
+	for _, s := range curveShares {
+		rate := r.result.TxPerS * s
+		t, err := r.offered(ctx, fmt.Sprintf("%.0f %% of the peak", 100*s), rate, min(curveTime, r.cfg.Duration), 0)
+		if err != nil {
+			return err
+		}
+		r.result.addPoint(rate, t)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// overloadMost is for how long more than the peak is offered.
+const overloadMost = 20 * time.Second
+
+// overload offers a multiple of the peak and measures what is still committed.
+func (r *run) overload(ctx context.Context) error {
+	rate := r.result.TxPerS * r.cfg.Overload
+	m, err := r.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	t, err := r.offered(ctx, fmt.Sprintf("%.3g times the peak", r.cfg.Overload), rate, min(overloadMost, r.cfg.Duration), 0)
+	if err != nil {
+		return err
+	}
+	r.result.setOverload(r, m, rate, t)
+	return ctx.Err()
+}

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"aval/internal/bench"
+)
+
+func newBenchCmd(s *session) *cobra.Command {
+	var c bench.Config
+	suiteName := ""
+	cmd := &cobra.Command{
+		Use: "bench", Short: "Measure what a network costs per transaction, on validators of your own",
+		Long: "Bench starts validators as processes on loopback, sets up parties with keys of their own through the public interface, signs\n" +
+			"transactions ahead, each once and for itself, loads the validators from another process and prints a table: throughput, latency,\n" +
+			"processor time, memory and disk per transaction. In the end it stops the validators and counts on their ledgers.\n\n" +
+			"Ctrl-C prints what was measured until then.",
+		Example: "  aval bench\n  aval bench --suite intl --json intl.json\n  aval bench --keys 2000 --duration 10s\n  aval bench --overload 3",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if c.Suite, err = s.chooseSuite(suiteName); err != nil {
+				return err
+			}
+			c.Version, c.Stdout, c.Stderr, c.Terminal = programVersion(), s.sys.Stdout, s.sys.Stderr, isTerminal(s.sys.Stderr)
+			return bench.Run(cmd.Context(), c)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&suiteName, "suite", "sm", "crypto suite: sm or intl")
+	f.IntVar(&c.Validators, "validators", 4, "how many validators: 1, or at least 4")
+	f.StringVar(&c.Workload, "workload", "transfer", "what is submitted: transfer (one signature moves money between two accounts)")
+	f.IntVar(&c.Keys, "keys", 100_000, "distinct keys that sign")
+	f.DurationVar(&c.Duration, "duration", 0, "how long load is counted after the warm-up (default 1m)")
+	f.IntVar(&c.Preload, "preload", 0, "live lots that stand on the ledger before the load")
+	f.Float64Var(&c.Overload, "overload", 0, "then offer so many times the peak; keeps the load to a processor of its own")
+	f.Float64Var(&c.Rate, "rate", 0, "transactions to offer in a second (default: as many as the network takes)")
+	f.IntVar(&c.InFlight, "in-flight", 4000, "transactions under way at a time under full load")
+	f.BoolVar(&c.Curve, "curve", false, "measure latency at several rates below the peak")
+	f.StringVar(&c.JSON, "json", "", "file that receives the result as JSON; - for standard output instead of the table")
+	f.StringVar(&c.Dir, "dir", "", "new directory to keep logs, ledgers and profiles in (default a temporary one, removed in the end)")
+	cmd.AddCommand(newBenchLoadCmd())
+	return cmd
+}
+
+// newBenchLoadCmd is the load process, which bench starts for itself.
+func newBenchLoadCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "load", Short: "The load process that bench starts: an order on standard input, reports on standard output", Hidden: true,
+		Example: "  aval bench load <order.json", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench.Generate(cmd.Context(), os.Stdin, cmd.OutOrStdout())
+		},
+	}
+}
