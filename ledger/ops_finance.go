@@ -36,14 +36,25 @@ type FinanceQuote struct {
 // Kind returns KindFinanceQuote.
 func (*FinanceQuote) Kind() Kind { return KindFinanceQuote }
 
-// FinanceAccept chooses one quote. Acting: the holder.
+// FinanceAccept chooses one quote, by its terms: a funder cannot replace them after the holder has seen them. Acting: the holder.
 type FinanceAccept struct {
 	Request suite.Hash `cbor:"1,keyasint" json:"request"`
 	Funder  PartyID    `cbor:"2,keyasint" json:"funder"`
+	Terms   QuoteTerms `cbor:"3,keyasint" json:"terms"` // of Funder's quote, exactly
 }
 
 // Kind returns KindFinanceAccept.
 func (*FinanceAccept) Kind() Kind { return KindFinanceAccept }
+
+// QuoteTerms are what a funder bids and the holder agrees to.
+type QuoteTerms struct {
+	RateBps    uint32  `cbor:"1,keyasint" json:"rate_bps"` // annual, basis points
+	Basis      uint16  `cbor:"2,keyasint" json:"basis"`    // 360 or 365
+	Fee        Fen     `cbor:"3,keyasint" json:"fee"`      // deducted from the price
+	Recourse   bool    `cbor:"4,keyasint" json:"recourse"`
+	PayBank    PartyID `cbor:"5,keyasint" json:"pay_bank"`
+	ValidUntil Time    `cbor:"6,keyasint" json:"valid_until"` // ledger time
+}
 
 // FinanceApprove fixes the terms after the funder's limit and duplicate checks. Acting: the chosen funder.
 type FinanceApprove struct {
@@ -73,7 +84,8 @@ type FinanceDisburse struct {
 // Kind returns KindFinanceDisburse.
 func (*FinanceDisburse) Kind() Kind { return KindFinanceDisburse }
 
-// FinanceExpire unlocks the lot of a request that reached its AcceptBy, or whose chosen quote lapsed. Acting: the holder.
+// FinanceExpire unlocks the lot of a request that reached its AcceptBy, or whose chosen quote lapsed. Acting: the holder
+// or the chosen funder.
 type FinanceExpire struct {
 	Request suite.Hash `cbor:"1,keyasint" json:"request"`
 }

@@ -348,6 +348,11 @@ type Quote struct {
 	ValidUntil Time       `cbor:"8,keyasint" json:"valid_until"`
 }
 
+// Terms returns what a holder agrees to by accepting q.
+func (q *Quote) Terms() QuoteTerms {
+	return QuoteTerms{RateBps: q.RateBps, Basis: q.Basis, Fee: q.Fee, Recourse: q.Recourse, PayBank: q.PayBank, ValidUntil: q.ValidUntil}
+}
+
 // LadderDay is what one issuer owes on one day of settlement: the record under LadderKey. Overdue, and the bar that
 // follows from it, are computed from the days before today.
 type LadderDay struct {

@@ -75,8 +75,17 @@ func financeAccept(s *session) *cobra.Command {
 		use: "accept", short: "Choose one quote", example: "  aval finance accept 91aa… --as hengxin --funder dongjiang --sign hx-li --sign hx-wang",
 		body: func(b *binder) ledger.Body {
 			op := &ledger.FinanceAccept{}
+			var rate uint32
 			b.id(&op.Request, "REQUEST")
 			b.party(&op.Funder, "funder", "whose quote")
+			given := b.flag("rate", "yearly rate in percent that you agree to; default: that of the quote", into(&rate, parseRate)).optional()
+			b.then(func(ctx context.Context) (err error) {
+				op.Terms, err = s.termsOf(ctx, op.Request, op.Funder)
+				if b.cmd.Flags().Changed(given.name) {
+					op.Terms.RateBps = rate // another rate than the quote's is refused
+				}
+				return err
+			})
 			return op
 		},
 	}.command(s)
@@ -125,6 +134,23 @@ func financeDisburse(s *session) *cobra.Command {
 			return op
 		},
 	}.command(s)
+}
+
+// termsOf asks a node for the terms that a funder quotes. What is signed binds to them.
+func (s *session) termsOf(ctx context.Context, request suite.Hash, funder ledger.PartyID) (ledger.QuoteTerms, error) {
+	if _, err := s.connect(); err != nil {
+		return ledger.QuoteTerms{}, err
+	}
+	quotes, err := s.quotes(ctx, request)
+	if err != nil {
+		return ledger.QuoteTerms{}, err
+	}
+	for i := range quotes {
+		if quotes[i].Funder == funder {
+			return quotes[i].Terms(), nil
+		}
+	}
+	return ledger.QuoteTerms{}, fmt.Errorf("request %s has no quote of %s", request, s.partyName(funder))
 }
 
 // netToday asks a node what the chosen quote comes to today.

@@ -237,10 +237,11 @@ func (p *play) finance(ctx context.Context, f financing) error {
 		return fmt.Errorf("%s asks for finance: %w", p.p(f.holder).name, err)
 	}
 	request := asked.made(0, 0)
+	terms := ledger.QuoteTerms{RateBps: f.rateBps, Basis: 360, PayBank: p.p(f.bank).id, ValidUntil: now + 5*ledger.Day}
 	steps := []act{
-		p.as(f.funder, &ledger.FinanceQuote{Request: request, RateBps: f.rateBps, Basis: 360, PayBank: p.p(f.bank).id,
-			ValidUntil: now + 5*ledger.Day}),
-		p.as(f.holder, &ledger.FinanceAccept{Request: request, Funder: p.p(f.funder).id}),
+		p.as(f.funder, &ledger.FinanceQuote{Request: request, RateBps: terms.RateBps, Basis: terms.Basis, PayBank: terms.PayBank,
+			ValidUntil: terms.ValidUntil}),
+		p.as(f.holder, &ledger.FinanceAccept{Request: request, Funder: p.p(f.funder).id, Terms: terms}),
 		p.as(f.funder, &ledger.FinanceApprove{Request: request}),
 	}
 	for _, step := range steps {

@@ -247,6 +247,8 @@ func (w *chaos) waiter(body ledger.Body) string {
 			request, _ := vm.Load[ledger.Request](j, ledger.RequestKey(id))
 			if accept, ok := body.(*ledger.FinanceAccept); ok {
 				accept.Funder = w.Party("factor")
+				quote, _ := vm.Load[ledger.Quote](j, ledger.QuoteKey(id, accept.Funder))
+				accept.Terms = quote.Terms()
 			}
 			if request.Status == ledger.RequestOpen {
 				return w.nameOf(request.Holder)

@@ -36,5 +36,5 @@
 //
 // Values: amounts in yuan (12,000,000.00) or fen (7fen); dates 2027-01-13 or +120d from today; times 2026-10-12, 2026-10-12T09:00
 // or +3d, +2h, +5m, +1s from now; hashes $X, $X.1, #text (the hash of a document), @ruida/INV-1 (an invoice's fingerprint);
-// (the twin of evidence.register, left out, is the right one); lists [a b], structures {field=value}; text with spaces in "quotes"; bits maker+checker.
+// (the twin of evidence.register, left out, is the right one, and so are the terms of finance.accept, if the quote stands); lists [a b], structures {field=value}; text with spaces in "quotes"; bits maker+checker.
 package exectest

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"aval/codec"
+	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -358,6 +359,10 @@ func (w *World) op(r *reader) (named, error) {
 	}
 	if e, ok := body.(*ledger.EvidenceRegister); ok && e.Twin.IsZero() {
 		e.Twin = ledger.InvoiceTwin(w.Suite, w.Network, e.Seller, e.Buyer, e.Face, e.Issued)
+	}
+	if a, ok := body.(*ledger.FinanceAccept); ok && a.Terms == (ledger.QuoteTerms{}) {
+		q, _ := vm.Load[ledger.Quote](w.Journal(), ledger.QuoteKey(a.Request, a.Funder))
+		a.Terms = q.Terms()
 	}
 	b, err := codec.Marshal(body)
 	out.op = ledger.Op{Kind: kind, Party: party, Body: b}

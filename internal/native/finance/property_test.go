@@ -473,7 +473,8 @@ func (m *machine) step(t *rapid.T) {
 	switch r.Status {
 	case ledger.RequestOpen:
 		if funder, ok := draw(t, r.Quoted, "funder"); ok {
-			m.try(t, r.Holder, &ledger.FinanceAccept{Request: id, Funder: funder})
+			q := load[ledger.Quote](m.world, ledger.QuoteKey(id, funder))
+			m.try(t, r.Holder, &ledger.FinanceAccept{Request: id, Funder: funder, Terms: q.Terms()})
 			return
 		}
 		funder := rapid.SampledFrom([]ledger.PartyID{fac, dj, lh}).Draw(t, "funder")

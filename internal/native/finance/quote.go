@@ -80,7 +80,7 @@ func checkValid(c *vm.Context, q *ledger.Quote) error {
 	return nil
 }
 
-// FinanceAccept chooses one quote. From now on the lock ends with the quote, if that is before the request's own end.
+// FinanceAccept chooses one quote, if it still says what the holder has agreed to. From now on the lock ends with the quote, if that is before the request's own end.
 func FinanceAccept(c *vm.Context, op *ledger.FinanceAccept) error {
 	r, v, err := load(c, op.Request, ledger.RequestOpen)
 	if err != nil {
@@ -98,6 +98,10 @@ func FinanceAccept(c *vm.Context, op *ledger.FinanceAccept) error {
 	q := quoteOf(c, r, op.Funder)
 	if err := checkValid(c, q); err != nil {
 		return err
+	}
+	if q.Terms() != op.Terms {
+		return ledger.Failf(ledger.CodeTermsMismatch, "the quote of %s is now %d basis points a year of %d days, fee %s, recourse %t, money of %s, until %s; "+
+			"that is not what was accepted", q.Funder, q.RateBps, q.Basis, q.Fee, q.Recourse, q.PayBank, q.ValidUntil)
 	}
 	voucher.ShortenLock(c, v, r, q.ValidUntil)
 	r.Status, r.Chosen = ledger.RequestAccepted, op.Funder

@@ -94,14 +94,17 @@ func FinanceWithdraw(c *vm.Context, op *ledger.FinanceWithdraw) error {
 	return nil
 }
 
-// FinanceExpire ends a request that reached its AcceptBy, or whose chosen quote has lapsed.
+// FinanceExpire ends a request that reached its AcceptBy, or whose chosen quote has lapsed. The chosen funder may do so too, whose
+// limit the request would otherwise hold for as long as the holder likes.
 func FinanceExpire(c *vm.Context, op *ledger.FinanceExpire) error {
 	r, v, err := load(c, op.Request, ledger.RequestOpen, ledger.RequestAccepted, ledger.RequestApproved, ledger.RequestRegistered)
 	if err != nil {
 		return err
 	}
-	if err := checkHolder(c, r); err != nil {
-		return err
+	if c.Acting != r.Chosen {
+		if err := checkHolder(c, r); err != nil {
+			return err
+		}
 	}
 	end := r.AcceptBy
 	if r.Status != ledger.RequestOpen {
