@@ -29,10 +29,13 @@ func (s *Server) request(_ context.Context, in *idInput) (*body[api.Request], er
 	})
 }
 
-func (s *Server) requestQuotes(_ context.Context, in *idInput) (*body[api.List[api.Quote]], error) {
+func (s *Server) requestQuotes(_ context.Context, in *idPageInput) (*body[api.List[api.Quote]], error) {
 	return byID(s, "request", in.ID, ledger.RequestKey, func(r *reader, q ledger.Request) (api.List[api.Quote], error) {
 		items, err := quotes(r, &q)
-		return api.List[api.Quote]{AsOf: r.at, Items: items, Count: uint64(len(items))}, err
+		out := api.List[api.Quote]{AsOf: r.at, Page: in.Page, Count: uint64(len(items))}
+		from := min(in.Page*api.PageSize, out.Count)
+		out.Items = items[from:min(from+api.PageSize, out.Count)]
+		return out, err
 	})
 }
 
