@@ -9,15 +9,25 @@ import (
 
 // Due-date work waits in one queue per day of settlement, first come first served. At acceptance a voucher joins the pool of its
 // issuer, bank and day, and the pool enters the queue; its work is one pass over its vouchers when the day has come. What is
-// funded later enters the queue again, as one voucher or as the pool. Nothing else is ever in it.
+// funded later enters the queue again, as one voucher or as the pool. Nothing else is ever in it. Several days have work at once
+// only while something is overdue; see turn for which goes first.
 
-// NextDue returns the first day on which due-date work waits.
-func NextDue(j *vm.Journal) (day ledger.Date, ok bool) {
-	days, _ := vm.Load[ledger.Days](j, ledger.DueDaysKey())
-	if len(days.Days) == 0 {
-		return 0, false
+// turn returns the day that has the turn at this height, of those up to today on which work waits: the newest at every other
+// height, so that whoever pays an old debt fen by fen cannot keep what settles today from being paid, and one day after the other
+// at the heights between, so that nobody's old debt waits for ever either.
+func turn(c *vm.Context) (day ledger.Date, ok bool) {
+	days, _ := vm.Load[ledger.Days](c.Journal, ledger.DueDaysKey())
+	n, today := 0, c.Today()
+	for n < len(days.Days) && days.Days[n] <= today {
+		n++
 	}
-	return days.Days[0], true
+	switch {
+	case n == 0:
+		return 0, false
+	case c.Height%2 == 0:
+		return days.Days[n-1], true
+	}
+	return days.Days[int(uint64(c.Height/2)%uint64(n))], true
 }
 
 // push puts item at the end of day's queue.

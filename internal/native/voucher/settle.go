@@ -16,8 +16,8 @@ type settler struct {
 	holds int
 }
 
-// SettleDue does the due-date work that waits on days up to today, in the order of days, within DueLotsPerBlock lots; workLeft says
-// that some remains. It runs before the transactions of every block. An error means a broken invariant or store, never bad input.
+// SettleDue does the due-date work that waits on days up to today, day by day, within DueLotsPerBlock lots; workLeft says that some
+// remains. It runs before the transactions of every block. An error means a broken invariant or store, never bad input.
 func SettleDue(c *vm.Context) (workLeft bool, err error) {
 	return settleDue(c, ledger.DueLotsPerBlock)
 }
@@ -25,8 +25,8 @@ func SettleDue(c *vm.Context) (workLeft bool, err error) {
 func settleDue(c *vm.Context, lots int) (workLeft bool, err error) {
 	s := &settler{Context: c, left: lots}
 	for {
-		day, ok := NextDue(c.Journal)
-		if !ok || day > c.Today() {
+		day, ok := turn(c)
+		if !ok {
 			return false, nil
 		}
 		if s.left <= 0 {

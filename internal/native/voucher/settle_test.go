@@ -125,8 +125,8 @@ func TestPassOverBlocks(t *testing.T) {
 		if paid != funds+late {
 			t.Fatalf("%d and %d were set aside, %d paid", funds, late, paid)
 		}
-		if day, ok := NextDue(vm.NewJournal(w)); ok {
-			t.Fatalf("work is left for %s", day)
+		if days := get[ledger.Days](w, ledger.DueDaysKey()); len(days.Days) > 0 {
+			t.Fatalf("work is left for %s", days.Days)
 		}
 	})
 }
@@ -221,5 +221,53 @@ func TestSplitsBound(t *testing.T) {
 	w.audit(t)
 	if v := get[ledger.Voucher](w, ledger.VoucherKey(id)); v.Lots > ledger.VoucherLotsMax {
 		t.Fatalf("payment in part made %d lots", v.Lots)
+	}
+}
+
+// TestNobodyStarves: an issuer that is overdue pays one fen a block on a voucher whose lots take up all the work of a block, on one day and on
+// many. What settles today, and what another one cures, is paid all the same.
+func TestNobodyStarves(t *testing.T) {
+	const lots = 4 // a block
+	w := newWorld(t)
+	var rogue []suite.Hash
+	for day := range 6 {
+		id := w.voucher(t, 1000, 10+day)
+		for at := range ledger.Fen(2 * lots) {
+			w.split(t, id, at*10, 10)
+		}
+		rogue = append(rogue, id)
+	}
+	cured, today := w.voucher(t, 100, 12), w.voucher(t, 100, 30)
+	w.now = get[ledger.Voucher](w, ledger.VoucherKey(rogue[5])).Settles.Start()
+	w.settle(t, 1000)
+	w.fund(t, today, 100)
+	w.now = get[ledger.Voucher](w, ledger.VoucherKey(today)).Settles.Start()
+	w.fund(t, cured, 100)
+	paid := func(id suite.Hash) bool {
+		v := get[ledger.Voucher](w, ledger.VoucherKey(id))
+		return v.Status == ledger.VoucherPaid
+	}
+	blocks := map[suite.Hash]int{}
+	base := w.height
+	for n := 1; n <= 60; n++ {
+		for _, id := range rogue {
+			if v := get[ledger.Voucher](w, ledger.VoucherKey(id)); v.Funded == 0 {
+				w.fund(t, id, 1)
+			}
+		}
+		w.height = base + ledger.Height(n) - 1
+		w.apply(t, func(c *vm.Context) error { _, err := settleDue(c, lots); return err })
+		w.audit(t)
+		for _, id := range []suite.Hash{cured, today} {
+			if blocks[id] == 0 && paid(id) {
+				blocks[id] = n
+			}
+		}
+	}
+	if n := blocks[today]; n == 0 || n > 3 {
+		t.Errorf("what settles today is paid after %d blocks (0: never)", n)
+	}
+	if n := blocks[cured]; n == 0 || n > 40 {
+		t.Errorf("an overdue voucher of another day is paid after %d blocks (0: never)", n)
 	}
 }
