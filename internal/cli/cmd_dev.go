@@ -25,12 +25,17 @@ func newDevCmd(s *session) *cobra.Command {
 		Example: "  aval dev\n  aval dev --listen 127.0.0.1:9090 --home ./trial\n  aval dev --clock lab --home ./lab",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// An old sandbox keeps its suite and clock, so only what was asked for is passed on.
 			var err error
-			if c.Suite, err = s.chooseSuite(suiteName); err != nil {
-				return err
+			if cmd.Flags().Changed("suite") {
+				if c.Suite, err = s.chooseSuite(suiteName); err != nil {
+					return err
+				}
 			}
-			if c.Clock, err = pick(clock, []string{"real", "lab"}, []ledger.ClockMode{ledger.ClockReal, ledger.ClockLab}); err != nil {
-				return err
+			if cmd.Flags().Changed("clock") {
+				if c.Clock, err = pick(clock, []string{"real", "lab"}, []ledger.ClockMode{ledger.ClockReal, ledger.ClockLab}); err != nil {
+					return err
+				}
 			}
 			c.Home = s.home
 			if _, named := s.sys.Env("AVAL_HOME"); !named && !cmd.Flags().Changed("home") {

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"aval/internal/config"
 	"aval/internal/genesis"
 	"aval/internal/keyfile"
+	"aval/internal/kv"
 	"aval/internal/node"
 	"aval/ledger"
 	"aval/suite"
@@ -22,7 +24,7 @@ import (
 type DevConfig struct {
 	// Home is the sandbox's directory: the command line's home and, below it, the node's. It is made if it does not exist.
 	Home string
-	// Suite and Clock of a new sandbox; an old one keeps its own. Defaults: sm, the real clock.
+	// Suite and Clock of a new sandbox. Defaults: sm, the real clock. An old one keeps its own, and others are refused.
 	Suite suite.Suite
 	Clock ledger.ClockMode
 	// Listen is the address of the HTTP interface. Default: as configured, 127.0.0.1:8080 at first.
@@ -72,29 +74,20 @@ func Dev(ctx context.Context, cfg DevConfig) (err error) {
 	if err := s.point(url); err != nil {
 		return err
 	}
-	if err := s.provision(ctx, url); err != nil {
+	fresh, err := s.provision(ctx, url)
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil // interrupted
 		}
 		return fmt.Errorf("set up the sandbox: %w", err)
 	}
-	if err := s.guide(&cfg, url); err != nil {
+	if err := s.guide(&cfg, url, fresh); err != nil {
 		return err
 	}
 	return running.Wait()
 }
 
 func (c *DevConfig) setDefaults() error {
-	if c.Suite == nil {
-		s, err := suite.ByID(suite.SM)
-		if err != nil {
-			return err
-		}
-		c.Suite = s
-	}
-	if c.Clock == 0 {
-		c.Clock = ledger.ClockReal
-	}
 	if c.Program == "" {
 		c.Program = "aval"
 	}
@@ -116,10 +109,13 @@ type sandbox struct {
 
 // openSandbox opens the sandbox at cfg.Home, after making it if there is none.
 func openSandbox(cfg *DevConfig) (*sandbox, error) {
+	if info, err := os.Stat(cfg.Home); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a directory; choose another --home", cfg.Home)
+	}
 	_, err := os.Stat(filepath.Join(cfg.Home, passphraseName))
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := genesis.CheckEmpty(cfg.Home); err != nil {
-			return nil, fmt.Errorf("%w; it is not the home of a sandbox", err)
+		if genesis.CheckEmpty(cfg.Home) != nil {
+			return nil, fmt.Errorf("%s is not empty and not the home of a sandbox; choose another --home: nothing is ever overwritten", cfg.Home)
 		}
 		err = makeSandbox(cfg)
 	}
@@ -137,6 +133,12 @@ func openSandbox(cfg *DevConfig) (*sandbox, error) {
 	g, gs, err := ledger.DecodeGenesis(raw)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Suite != nil && cfg.Suite.ID() != gs.ID() {
+		return nil, fmt.Errorf("the sandbox in %s runs on suite %s; give another --home for one on %s, or delete it", cfg.Home, gs.Name(), cfg.Suite.Name())
+	}
+	if cfg.Clock != 0 && cfg.Clock != g.Clock {
+		return nil, fmt.Errorf("the sandbox in %s has a %s clock; give another --home for one with a %s clock, or delete it", cfg.Home, clockWord(g.Clock), clockWord(cfg.Clock))
 	}
 	if err := s.setGenesis(gs, g); err != nil {
 		return nil, err
@@ -156,9 +158,25 @@ func openSandbox(cfg *DevConfig) (*sandbox, error) {
 	return s, err
 }
 
+func clockWord(m ledger.ClockMode) string {
+	if m == ledger.ClockLab {
+		return "lab"
+	}
+	return "real"
+}
+
 // makeSandbox writes a whole home beside cfg.Home and then gives it its name, so that there is all of it or none.
 func makeSandbox(cfg *DevConfig) (err error) {
-	n, err := newNetwork(plan{name: "aval-dev", suite: cfg.Suite, clock: cfg.Clock, validators: 1, cast: devCast})
+	p := plan{name: "aval-dev", suite: cfg.Suite, clock: cfg.Clock, validators: 1, cast: devCast}
+	if p.suite == nil {
+		if p.suite, err = suite.ByID(suite.SM); err != nil {
+			return err
+		}
+	}
+	if p.clock == 0 {
+		p.clock = ledger.ClockReal
+	}
+	n, err := newNetwork(p)
 	if err != nil {
 		return err
 	}
@@ -253,8 +271,13 @@ func (s *sandbox) start(ctx context.Context, cfg *DevConfig) (*node.Node, error)
 		return nil, err
 	}
 	running, err := node.Start(ctx, nc)
-	if err != nil {
-		return nil, fmt.Errorf("%w\nAnother address can be chosen with --listen, such as 127.0.0.1:0; the log is in %s", err, s.log.Name())
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w\nChoose another address with --listen, such as 127.0.0.1:0 for any that is free", err)
+	case errors.Is(err, kv.ErrInUse):
+		return nil, fmt.Errorf("%w\nThis sandbox runs already; for a second one give --home and --listen", err)
+	case err != nil:
+		return nil, fmt.Errorf("%w\nThe log is in %s", err, s.log.Name())
 	}
 	return running, nil
 }

@@ -77,6 +77,9 @@ func TestSandboxIsReadyAndGoesOn(t *testing.T) {
 		if err != nil || len(p.Keys) != 3 || !p.Keys[0].Valid {
 			t.Errorf("supplier2 is %+v, %v", p, err)
 		}
+		if anew := strings.Contains(guide, "INV-1 "); anew != (first == 0) || anew == strings.Contains(guide, "goes on at height") {
+			t.Errorf("after height %d the guide says\n%s", first, guide)
+		}
 		if first == 0 {
 			first = limit.AsOf.Height
 		} else if limit.AsOf.Height < first {
@@ -88,7 +91,12 @@ func TestSandboxIsReadyAndGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	keepSandbox(t, DevConfig{Home: home}, visit)
-	keepSandbox(t, DevConfig{Home: home, Suite: intl}, visit) // an old sandbox keeps its suite
+	keepSandbox(t, DevConfig{Home: home, Clock: ledger.ClockReal}, visit)
+	for _, other := range []DevConfig{{Home: home, Suite: intl}, {Home: home, Clock: ledger.ClockLab}} {
+		if err := Dev(t.Context(), other); err == nil || !strings.Contains(err.Error(), "another --home") {
+			t.Errorf("an old sandbox was started with %+v: %v", other, err)
+		}
+	}
 }
 
 func TestSandboxWithALabClock(t *testing.T) {

@@ -24,6 +24,8 @@ var (
 	ErrNotFound = errors.New("kv: not found")
 	// ErrClosed reports a call on a closed store.
 	ErrClosed = errors.New("kv: the store is closed")
+	// ErrInUse reports that another process, or this one, has the store open.
+	ErrInUse = errors.New("kv: the store is open elsewhere")
 	// ErrStop returned by the function given to Iterate ends it early and without error.
 	ErrStop = errors.New("kv: stop")
 )

@@ -47,8 +47,8 @@ func TestPebbleOnDisk(t *testing.T) {
 	if err := s.Apply(b, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.OpenPebble(kv.PebbleConfig{Dir: dir + "/a/b"}); err == nil {
-		t.Fatal("a store was opened twice")
+	if _, err := kv.OpenPebble(kv.PebbleConfig{Dir: dir + "/a/b"}); !errors.Is(err, kv.ErrInUse) {
+		t.Fatalf("a store was opened twice: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

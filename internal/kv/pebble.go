@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -75,10 +77,18 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 		o.Logger = pebbleLog{slog.New(slog.DiscardHandler)}
 	}
 	db, err := pebble.Open(c.Dir, o)
+	if inUse(err) {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, c.Dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", c.Dir, err)
 	}
 	return &Pebble{db: db}, nil
+}
+
+// inUse recognises a lock that another process holds, or this one, for which Pebble has no type.
+func inUse(err error) bool {
+	return err != nil && (errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process"))
 }
 
 // Get returns the value of key or ErrNotFound.

@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 
 	"aval/internal/catchup"
 	"aval/internal/chain"
@@ -70,7 +72,11 @@ func (n *Node) openEngine() (err error) {
 		return fmt.Errorf("node: engine: %w", err)
 	}
 	if n.links != nil {
-		if err := n.links.Start(n.ctx); err != nil {
+		err := n.links.Start(n.ctx)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("node: link.listen: another program listens on %s; stop it, or choose another address: %w", n.cfg.PeerListen, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

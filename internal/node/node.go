@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,7 @@ type Node struct {
 	intake        atomic.Pointer[intake.Intake]
 	server        *server.Server
 	listener      net.Listener
+	runs          bool        // it started; written before Start returns
 	debug         string      // address of runtime profiles, empty if there are none
 	batches       chan []byte // received from peers, to be verified and ordered
 
@@ -91,7 +93,7 @@ func (n *Node) start() error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("node: data directory: %w", err)
 	}
-	for _, step := range []func() error{n.openStores, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer, n.openDebug} {
+	for _, step := range []func() error{n.openStores, n.listen, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer, n.openDebug} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -105,6 +107,7 @@ func (n *Node) start() error {
 	} else {
 		n.task(n.followLoop)
 	}
+	n.runs = true
 	progress, _ := n.chain.Progress()
 	n.log.Info("node runs", slog.String("name", n.cfg.Name), slog.String("role", string(n.cfg.Role)), slog.Any("network", n.chain.Network()),
 		slog.Uint64("height", uint64(progress.Committed)), slog.String("http", n.HTTPAddr()), slog.Bool("lab", n.cfg.Genesis.Clock == ledger.ClockLab))
@@ -122,22 +125,27 @@ func (n *Node) task(fn func(ctx context.Context) error) {
 	}()
 }
 
-func (n *Node) openStores() (err error) {
+func (n *Node) openStores() error {
 	for _, s := range []struct {
 		store *kv.Store
 		name  string
 	}{{&n.blocks, "blocks"}, {&n.state, "state"}} {
-		*s.store, err = kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: n.cfg.CacheBytes})
+		opened, err := kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: n.cfg.CacheBytes})
+		if errors.Is(err, kv.ErrInUse) {
+			return fmt.Errorf("node: another process uses %s; stop it, or give this node a data directory of its own: %w", n.cfg.DataDir, err)
+		}
 		if err != nil {
 			return fmt.Errorf("node: open %s: %w", n.cfg.path(s.name), err)
 		}
+		*s.store = opened // only now: a nil *Pebble in the interface would not be nil
 	}
 	return nil
 }
 
 func (n *Node) openChain() (err error) {
 	n.chain, err = chain.Open(chain.Config{
-		Genesis: n.cfg.Genesis, Suite: n.cfg.Suite, Blocks: n.blocks, State: n.state, Clock: n.cfg.Clock, Logger: n.log,
+		Genesis: n.cfg.Genesis, Suite: n.cfg.Suite, Blocks: n.blocks, State: n.state, Clock: n.cfg.Clock,
+		Logger: n.log, Registerer: n.registry,
 		OnBroken: func(err error) { n.cancel(fmt.Errorf("node: stopped so as not to diverge: %w", err)) },
 		OnExecuted: func(h *ledger.Header, receipts []ledger.Receipt) {
 			if in := n.intake.Load(); in != nil {
@@ -150,7 +158,7 @@ func (n *Node) openChain() (err error) {
 
 func (n *Node) openIntake() error {
 	in, err := intake.New(intake.Config{Chain: n.chain, Origin: n.cfg.Self.Public(), Order: n.order, Clock: n.cfg.Clock,
-		Logger: n.log, BatchAge: n.cfg.BatchAge, PendingMax: n.cfg.PendingMax})
+		Logger: n.log, BatchAge: n.cfg.BatchAge, PendingMax: n.cfg.PendingMax, Registerer: n.registry})
 	if err != nil {
 		return err
 	}
@@ -164,14 +172,23 @@ func (n *Node) openServer() (err error) {
 	if err != nil {
 		return err
 	}
-	n.listener = n.cfg.HTTPListener
-	if n.listener == nil && n.cfg.HTTPListen != "" {
-		if n.listener, err = net.Listen("tcp", n.cfg.HTTPListen); err != nil {
-			return fmt.Errorf("node: HTTP server: %w", err)
-		}
-	}
 	if n.listener != nil {
 		n.task(func(context.Context) error { return n.server.Serve(n.listener) })
+	}
+	return nil
+}
+
+// listen takes the address of the HTTP server early, so that a node which cannot have it disturbs no peer.
+func (n *Node) listen() (err error) {
+	n.listener = n.cfg.HTTPListener
+	if n.listener == nil && n.cfg.HTTPListen != "" {
+		n.listener, err = net.Listen("tcp", n.cfg.HTTPListen)
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("node: http.listen: another program listens on %s; stop it, or choose another address: %w", n.cfg.HTTPListen, err)
+	}
+	if err != nil {
+		return fmt.Errorf("node: http.listen: %w", err)
 	}
 	return nil
 }
@@ -209,6 +226,8 @@ func (n *Node) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		errs = append(errs, n.server.Shutdown(ctx))
 		cancel()
+	} else if n.listener != nil {
+		errs = append(errs, n.listener.Close())
 	}
 	if in := n.intake.Load(); in != nil {
 		errs = append(errs, in.Close())
@@ -228,6 +247,8 @@ func (n *Node) close() error {
 			errs = append(errs, s.Close())
 		}
 	}
-	n.log.Info("node stopped", slog.String("name", n.cfg.Name))
+	if n.runs {
+		n.log.Info("node stopped", slog.String("name", n.cfg.Name))
+	}
 	return errors.Join(errs...)
 }
