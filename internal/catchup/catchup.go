@@ -66,9 +66,9 @@ const (
 	// long it then waits for it.
 	watchEvery = 2 * time.Second
 	watchGrace = time.Second
-	// backoffMin and backoffMax bound the pause after a peer that did not serve.
-	backoffMin = 100 * time.Millisecond
-	backoffMax = 2 * time.Second
+	// backoffFirst and backoffLast bound the pause after a peer that did not serve.
+	backoffFirst = 100 * time.Millisecond
+	backoffLast  = 2 * time.Second
 )
 
 // New returns a Catchup.

@@ -24,25 +24,25 @@ func (c *Catchup) Follow(ctx context.Context) error {
 			c.watch(ctx)
 		}()
 	}
-	backoff := backoffMin
+	backoff := backoffFirst
 	for at := 0; ctx.Err() == nil; {
 		p := &c.cfg.Peers[at%len(c.cfg.Peers)]
 		got := c.fetch(ctx, p, followWait)
 		behind := got.head > c.height()
 		if got.err == nil && got.blocks > 0 && !(behind && got.took > slowAfter) {
-			backoff = backoffMin
+			backoff = backoffFirst
 			continue
 		}
 		at++                                                       // also a silent peer is left: it may be cut off from the others
 		if got.err == nil && !behind && got.took >= followWait/2 { // nothing new, and it waited for it
-			backoff = backoffMin
+			backoff = backoffFirst
 			continue
 		}
 		c.log.DebugContext(ctx, "peer left", slog.String("peer", p.Name), slog.Any("error", got.err))
 		if !c.pause(ctx, backoff) {
 			break
 		}
-		backoff = min(2*backoff, backoffMax)
+		backoff = min(2*backoff, backoffLast)
 	}
 	return ctx.Err()
 }

@@ -164,7 +164,11 @@ func otherMethod(w http.ResponseWriter, r *http.Request) {
 func recovered(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p) // the server ends the connection, and says nothing
+			}
+			if p != nil {
 				log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("panic", p))
 				writeProblem(w, internalProblem())
 			}
