@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"time"
 
+	"aval/internal/vm"
 	"aval/suite"
 )
 
@@ -83,8 +84,8 @@ const (
 func (c *Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Workload != workloadTransfer {
-		bad("workload %q is unknown; choose %s", c.Workload, workloadTransfer)
+	if c.Workload != workloadTransfer && c.Workload != workloadVoucher {
+		bad("workload %q is unknown; choose %s or %s", c.Workload, workloadTransfer, workloadVoucher)
 	}
 	if c.Keys < keysMin || c.Keys > keysMax {
 		bad("%d keys: choose %d to %d", c.Keys, keysMin, keysMax)
@@ -108,6 +109,7 @@ type run struct {
 	dir  string
 	net  *network
 	work workload
+	lots *lots // nil without a preload
 	// nextLane is the first lane that was not signed yet.
 	nextLane int
 	files    int
@@ -206,8 +208,15 @@ func (r *run) furtherSteps(ctx context.Context) error {
 func (r *run) setUp(ctx context.Context) error {
 	begin := time.Now()
 	r.work = newTransfer(r.cfg.Suite, r.net.id, r.cfg.Keys)
+	if r.cfg.Workload == workloadVoucher {
+		r.work = &vouchers{suite: r.cfg.Suite, network: r.net.id, keys: r.cfg.Keys}
+	}
 	s := &setup{net: r.net.founded, suite: r.cfg.Suite, id: r.net.id, clients: r.net.clients, out: r.out}
 	err := r.work.setUp(ctx, s)
+	if err == nil && r.cfg.Preload > 0 {
+		r.lots = &lots{want: r.cfg.Preload}
+		err = r.lots.setUp(ctx, s)
+	}
 	r.acknowledged += s.done.Load()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -230,13 +239,23 @@ func (r *run) conclude(well bool) error {
 		return err
 	}
 	r.out.say("the validators have stopped; counting on their ledgers")
-	all, err := count(r.net.founded, homes, r.work)
+	all, err := count(r.net.founded, homes, r.countBooks)
 	if err != nil {
 		return err
 	}
 	r.result.Counted = append(all[0].lines, fmt.Sprintf("%d transactions took effect on each of %d ledgers, %d were acknowledged",
 		all[0].receipts, len(all), r.acknowledged))
 	return agree(all, r.acknowledged, r.unknown)
+}
+
+// countBooks checks the books of one validator.
+func (r *run) countBooks(j *vm.Journal) ([]string, error) {
+	lines, err := r.work.count(j)
+	if err != nil || r.lots == nil {
+		return lines, err
+	}
+	line, err := r.lots.count(j)
+	return append(lines, line), err
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }

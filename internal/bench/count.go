@@ -25,13 +25,13 @@ type books struct {
 	lines            []string
 }
 
-// count reads the ledgers of all stopped validators.
-func count(f *genesis.Network, homes []string, w workload) ([]books, error) {
+// count reads the ledgers of all stopped validators and checks their books.
+func count(f *genesis.Network, homes []string, check func(j *vm.Journal) ([]string, error)) ([]books, error) {
 	out, errs := make([]books, len(homes)), make([]error, len(homes))
 	var wg sync.WaitGroup
 	for i, home := range homes {
 		wg.Go(func() {
-			if out[i], errs[i] = countOne(f, home, w); errs[i] != nil {
+			if out[i], errs[i] = countOne(f, home, check); errs[i] != nil {
 				errs[i] = fmt.Errorf("ledger of %s: %w", filepath.Base(home), errs[i])
 			}
 		})
@@ -40,7 +40,7 @@ func count(f *genesis.Network, homes []string, w workload) ([]books, error) {
 	return out, errors.Join(errs...)
 }
 
-func countOne(f *genesis.Network, home string, w workload) (b books, err error) {
+func countOne(f *genesis.Network, home string, check func(j *vm.Journal) ([]string, error)) (b books, err error) {
 	var stores [2]kv.Store
 	for i, name := range []string{"blocks", "state"} {
 		if stores[i], err = kv.OpenPebble(kv.PebbleConfig{Dir: filepath.Join(home, "data", name), CacheBytes: 32 << 20}); err != nil {
@@ -65,7 +65,7 @@ func countOne(f *genesis.Network, home string, w workload) (b books, err error) 
 		b.add(receipts)
 	}
 	err = c.Read(func(j *vm.Journal, _ chain.At) error {
-		b.lines, err = w.count(j)
+		b.lines, err = check(j)
 		return err
 	})
 	return b, err

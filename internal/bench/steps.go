@@ -29,7 +29,8 @@ func (r *run) signFor(ctx context.Context, what string, txs int) (*signed, error
 	r.files++
 	path := filepath.Join(r.dir, fmt.Sprintf("lanes-%d", r.files))
 	begin := time.Now()
-	out, err := sign(ctx, r.work, path, r.nextLane, txs, func(done int) { r.out.show("sign ahead for %s: %d of %d", what, done, txs) })
+	lanes := int(float64(txs)/r.work.steps()) + 1
+	out, err := sign(ctx, r.work, path, r.nextLane, lanes, func(done int) { r.out.show("sign ahead for %s: %d of %d", what, done, lanes) })
 	if err != nil {
 		return nil, err
 	}

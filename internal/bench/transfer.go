@@ -106,6 +106,9 @@ func (t *transfer) lane(i int, validUntil ledger.Time) ([][]byte, error) {
 	return [][]byte{raw}, err
 }
 
+// steps implements workload.
+func (t *transfer) steps() float64 { return 1 }
+
 // signatures implements workload.
 func (t *transfer) signatures() float64 { return 1 }
 

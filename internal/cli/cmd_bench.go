@@ -31,7 +31,7 @@ func newBenchCmd(s *session) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&suiteName, "suite", "sm", "crypto suite: sm or intl")
 	f.IntVar(&c.Validators, "validators", 4, "how many validators: 1, or at least 4")
-	f.StringVar(&c.Workload, "workload", "transfer", "what is submitted: transfer (one signature moves money between two accounts)")
+	f.StringVar(&c.Workload, "workload", "transfer", "transfer (one signature moves money) or voucher (the life of vouchers, maker and checker sign)")
 	f.IntVar(&c.Keys, "keys", 100_000, "distinct keys that sign")
 	f.DurationVar(&c.Duration, "duration", 0, "how long load is counted after the warm-up (default 1m)")
 	f.IntVar(&c.Preload, "preload", 0, "live lots that stand on the ledger before the load")
