@@ -189,6 +189,9 @@ func (in *instance) validate(b *ledger.Block) error {
 	if done {
 		return nil
 	}
+	if known, err := in.committed(b); known || err != nil {
+		return err
+	}
 	if err := in.cfg.Ledger.Validate(in.ctx, b); err != nil {
 		return err
 	}
@@ -310,8 +313,11 @@ func (in *instance) vote(p types.Proposal) (*types.Signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	if next := in.cfg.Ledger.Head().Header.Height + 1; b.Header.Height != next {
+	if next := in.cfg.Ledger.Head().Header.Height + 1; b.Header.Height > next {
 		return nil, fmt.Errorf("bft: a vote for height %d, the next is %d", b.Header.Height, next)
+	}
+	if _, err := in.committed(b); err != nil {
+		return nil, err
 	}
 	if err := in.guard.permit(in.judge.epoch, b.Header.Height, view, b.Header.Hash(in.cfg.Suite)); err != nil {
 		return nil, err
@@ -366,6 +372,9 @@ func (in *instance) commit(p types.Proposal, sigs []types.Signature) (uint64, er
 	if err != nil {
 		return 0, err
 	}
+	if known, err := in.committed(b); known || err != nil {
+		return view, err
+	}
 	cert, err := in.judge.certificate(sigs)
 	if err != nil {
 		return 0, fmt.Errorf("block %d: %w", b.Header.Height, err)
@@ -380,6 +389,22 @@ func (in *instance) commit(p types.Proposal, sigs []types.Signature) (uint64, er
 	return view, nil
 }
 
+// committed reports whether the ledger has the block already, as it may when it was fetched. Another block in its place
+// is an error.
+func (in *instance) committed(b *ledger.Block) (bool, error) {
+	if b.Header.Height > in.cfg.Ledger.Head().Header.Height {
+		return false, nil
+	}
+	other, err := in.cfg.Ledger.Block(b.Header.Height)
+	if err != nil {
+		return false, err
+	}
+	if other.Header != b.Header {
+		return false, fmt.Errorf("bft: height %d is taken by another block", b.Header.Height)
+	}
+	return true, nil
+}
+
 // checkEpoch ends the run when the block after the head belongs to another epoch.
 func (in *instance) checkEpoch() {
 	if epoch, _ := in.cfg.Ledger.Epoch(); epoch != in.judge.epoch {
@@ -387,25 +412,16 @@ func (in *instance) checkEpoch() {
 	}
 }
 
-// Sync implements Synchronizer.
+// Sync implements Synchronizer. It returns what is here and has more fetched: the kernel asks while holding a lock, and
+// none of its goroutines should wait for the network. When blocks have come it is told to ask again.
 func (in *instance) Sync() types.SyncResponse {
-	in.synced.Add(1)
-	before := in.cfg.Ledger.Head().Header.Height
-	if !in.dead.Load() {
-		syncBlocks(in.ctx, in.cfg, in.log)
-	}
-	head := in.cfg.Ledger.Head()
-	for h := before + 1; h <= head.Header.Height; h++ {
-		b, err := in.cfg.Ledger.Block(h)
-		if err != nil {
-			in.log.Error("a fetched block", slog.Any("error", err), slog.Uint64("height", uint64(h)))
-			continue
-		}
-		in.forgetOrdered(b)
-	}
-	in.checkEpoch()
+	in.unheard.Store(0)
+	in.want()
 	if byController() {
 		in.end("a decision came after its block was fetched", false)
 	}
-	return types.SyncResponse{Latest: decisionOf(head), Reconfig: types.ReconfigSync{InReplicatedDecisions: in.dead.Load() && in.evict()}}
+	return types.SyncResponse{
+		Latest:   decisionOf(in.cfg.Ledger.Head()),
+		Reconfig: types.ReconfigSync{InReplicatedDecisions: in.dead.Load() && in.evict()},
+	}
 }

@@ -60,8 +60,10 @@ type instance struct {
 	// gate is held for reading while a proposal or vote is handed in, for writing when the kernel leaves its view for a
 	// view change: none is handed in while the kernel holds a lock over the time it takes up what was in flight.
 	gate sync.RWMutex
-	// synced counts the kernel's synchronisations; evicted is set once the controller was told to end.
-	synced  atomic.Uint64
+	// unheard counts how often the kernel was told to synchronise since it last did; wanted asks for blocks to be fetched.
+	unheard atomic.Uint64
+	wanted  chan struct{}
+	// evicted is set once the controller was told to end.
 	evicted atomic.Bool
 	// started is set by the kernel's first question for the verification sequence (see VerificationSequence).
 	started atomic.Bool
@@ -89,7 +91,7 @@ const validatedMax = 8
 // newInstance prepares a kernel after the ledger's head. st is what its log says.
 func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*instance, error) {
 	j, self := s.judge, s.self
-	in := &instance{cfg: cfg, judge: j, guard: g, self: self, peers: s.peers, journal: jr, ended: make(chan ending, 1),
+	in := &instance{cfg: cfg, judge: j, guard: g, self: self, peers: s.peers, journal: jr, ended: make(chan ending, 1), wanted: make(chan struct{}, 1),
 		asked: map[*byte]types.RequestInfo{},
 		log:   cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
@@ -148,8 +150,45 @@ func (in *instance) start() error {
 		in.pumps.Add(1)
 		go in.pump(uint16(i), box)
 	}
+	in.pumps.Add(1)
+	go in.fetch()
 	in.askView()
 	return nil
+}
+
+// want asks for the blocks that the ledger lacks.
+func (in *instance) want() {
+	select {
+	case in.wanted <- struct{}{}:
+	default:
+	}
+}
+
+// fetch fetches blocks when they are wanted, and tells the kernel when some have come.
+func (in *instance) fetch() {
+	defer in.pumps.Done()
+	for {
+		select {
+		case <-in.ctx.Done():
+			return
+		case <-in.wanted:
+		}
+		before := in.cfg.Ledger.Head().Header.Height
+		syncBlocks(in.ctx, in.cfg, in.log)
+		head := in.cfg.Ledger.Head().Header.Height
+		for h := before + 1; h <= head; h++ {
+			b, err := in.cfg.Ledger.Block(h)
+			if err != nil {
+				in.log.Error("a fetched block", slog.Any("error", err), slog.Uint64("height", uint64(h)))
+				continue
+			}
+			in.forgetOrdered(b)
+		}
+		in.checkEpoch()
+		if head > before {
+			in.askSync()
+		}
+	}
 }
 
 // stopPatience is how long the kernel may take to stop before it is left behind, dead as it is.
@@ -209,6 +248,7 @@ func (in *instance) askSync() {
 	if leader == 0 || in.dead.Load() {
 		return
 	}
+	in.unheard.Add(1)
 	in.kernel.HandleMessage(leader, &smartbftprotos.Message{Content: &smartbftprotos.Message_HeartBeat{
 		HeartBeat: &smartbftprotos.HeartBeat{View: numberMax}}})
 }

@@ -28,10 +28,8 @@ type watcher struct {
 	head      ledger.Height
 	at        stand
 	nextPulse time.Time
-	// asked is when the kernel was last asked to synchronise, unheard how often it was asked since it last did.
-	asked   time.Time
-	unheard int
-	synced  uint64
+	// asked is when blocks were last asked for, or the kernel to synchronise.
+	asked time.Time
 	// oldest is the request that has waited longest, by the address of its bytes, and since when it is that in view.
 	oldest      *byte
 	view        uint64
@@ -87,13 +85,18 @@ func (w *watcher) lookBehind(now time.Time) {
 		w.in.end(fmt.Sprintf("the others are in epoch %d", v.epoch), true)
 		return
 	}
+	if w.in.unheard.Load() > unheardMax {
+		w.in.end("the kernel does not answer", true)
+		return
+	}
 	patience := behindByOne
 	switch {
 	case v.head > w.head+1:
 		patience = behindByMore
 	case v.head == w.head+1:
 	case v.claimed > w.head && w.in.changing(): // one may have what all others need to agree on a view
-	case v.view > w.in.view.Load() && !w.in.changing():
+	case v.view > w.at.View && !w.in.changing():
+	case w.head > w.at.Height: // the kernel itself is behind the ledger
 	default:
 		w.behind = time.Time{}
 		return
@@ -105,16 +108,13 @@ func (w *watcher) lookBehind(now time.Time) {
 		return
 	}
 	w.asked, w.behind = now, time.Time{}
-	if n := w.in.synced.Load(); n != w.synced {
-		w.synced, w.unheard = n, 0
+	w.in.log.Debug("behind the others", slog.Uint64("their_head", uint64(v.claimed)), slog.Uint64("head", uint64(w.head)),
+		slog.Uint64("their_view", v.view), slog.Uint64("view", w.at.View))
+	if v.claimed > w.head {
+		w.in.want()
+	} else {
+		w.in.askSync()
 	}
-	if w.unheard++; w.unheard > unheardMax {
-		w.in.end("the kernel does not answer", true)
-		return
-	}
-	w.in.log.Debug("behind the others", slog.Uint64("their_head", uint64(v.head)), slog.Uint64("head", uint64(w.head)),
-		slog.Uint64("their_view", v.view), slog.Uint64("view", w.in.view.Load()))
-	w.in.askSync()
 }
 
 // lookSlow complains about the leader when a request stays the oldest for too long: whether it orders nothing, or

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"aval/internal/consensus"
 	"aval/suite"
@@ -190,10 +191,20 @@ type syncer struct {
 	ledgers []*Ledger
 }
 
+// syncLatency is how long it takes to ask the others.
+const syncLatency = 10 * time.Millisecond
+
 // Sync implements consensus.Syncer. Certified blocks are taken from whoever has them.
 func (s *syncer) Sync(ctx context.Context) error {
 	own := s.ledgers[s.self]
 	for ctx.Err() == nil {
+		latency := time.NewTimer(syncLatency)
+		select {
+		case <-latency.C:
+		case <-ctx.Done():
+			latency.Stop()
+			return ctx.Err()
+		}
 		var from []*Ledger
 		head := own.Height()
 		for i, l := range s.ledgers {
