@@ -141,17 +141,35 @@ func (c *Chain) checkBatch(body []byte) (*checkedBatch, error) {
 		return nil, err
 	}
 	b.body = hash
+	if err := c.verifyBatch(b); err != nil {
+		return nil, err
+	}
+	c.batches.put(b)
+	return b, nil
+}
+
+// Vouch remembers a batch of this node's own intake, which has verified every signature in it, as verified.
+func (c *Chain) Vouch(body []byte) error {
+	b, err := c.decodeBatch(body)
+	if err != nil {
+		return err
+	}
+	b.body = c.suite.Sum(body)
+	c.batches.put(b)
+	return nil
+}
+
+func (c *Chain) verifyBatch(b *checkedBatch) error {
 	var items []suite.Signed
 	for i := range b.txs {
 		items = b.txs[i].Body.Signed(b.txs[i].ID, items)
 	}
 	for i, ok := range c.suite.VerifyBatch(items) {
 		if !ok {
-			return nil, ledger.Failf(ledger.CodeSignature, "a signature by key %s in batch %s is not valid", items[i].Key, b.digest)
+			return ledger.Failf(ledger.CodeSignature, "a signature by key %s in batch %s is not valid", items[i].Key, b.digest)
 		}
 	}
-	c.batches.put(b)
-	return b, nil
+	return nil
 }
 
 // request is an ordering request, read: a batch with its bytes, or a tick.

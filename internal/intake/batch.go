@@ -83,11 +83,11 @@ func (in *Intake) due() (txs []*pending, wait time.Duration) {
 	full := len(in.queue) >= in.cfg.BatchTxs || in.queueBytes >= in.cfg.BatchBytes
 	age := in.cfg.Clock.Now().Sub(in.queue[0].since)
 	switch {
-	case full || len(in.flight) == 0:
-	case age < in.cfg.BatchAge:
-		return nil, in.cfg.BatchAge - age
+	case len(in.flight) == 0:
 	case len(in.flight) >= in.cfg.FlightsMax:
 		return nil, 0
+	case !full && age < in.cfg.BatchAge:
+		return nil, in.cfg.BatchAge - age
 	}
 	for bytes := 0; len(in.queue) > 0 && len(txs) < in.cfg.BatchTxs && bytes < in.cfg.BatchBytes; {
 		if p := in.pop(); !p.settled {
@@ -192,12 +192,21 @@ func (in *Intake) sweep() {
 					in.push(p)
 				}
 			}
-		case now.Sub(f.sent) >= in.cfg.ResendAfter:
+		case now.Sub(f.sent) >= in.resendAfter(f):
 			in.metrics.resent.Inc()
 			in.send(f)
 		}
 	}
 }
+
+// resendAfter returns how long f may stay unordered before it is handed in again: twice as long after each try, so that
+// batches handed in again do not themselves hold up a network that is slow.
+func (in *Intake) resendAfter(f *flight) time.Duration {
+	return in.cfg.ResendAfter << min(f.tries-1, resendDoublings)
+}
+
+// resendDoublings bounds the pause between two tries at 16 times the first.
+const resendDoublings = 4
 
 // Executed takes the receipts of a block and tells whoever waits for them. It does not block.
 func (in *Intake) Executed(h *ledger.Header, receipts []ledger.Receipt) {

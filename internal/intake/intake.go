@@ -41,11 +41,11 @@ type Config struct {
 	BatchTxs, BatchBytes int
 	// BatchAge closes a batch while others are under way; a transaction that comes alone does not wait. Default 10 ms.
 	BatchAge time.Duration
-	// FlightsMax is how many batches may be under way before only full ones follow. Default 64.
+	// FlightsMax bounds the batches under way; what comes meanwhile fills the next. Default 4.
 	FlightsMax int
 	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 20,000 and 64 MiB.
 	PendingMax, PendingBytesMax int
-	// ResendAfter is how long a batch may stay unordered before it is handed in again. Default 1 s.
+	// ResendAfter is how long a batch may stay unordered before it is handed in again, at first; the pause doubles. Default 1 s.
 	ResendAfter time.Duration
 	// Registerer takes the intake's metrics. Default: none.
 	Registerer prometheus.Registerer
@@ -83,7 +83,7 @@ func (c *Config) setDefaults() {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 64}, {&c.PendingMax, 20_000}, {&c.PendingBytesMax, 64 << 20}} {
+	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 4}, {&c.PendingMax, 20_000}, {&c.PendingBytesMax, 64 << 20}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -230,14 +230,33 @@ func (in *Intake) admit(raw []byte) (*Ticket, error) {
 	if known, err := in.known(t); known != nil || err != nil {
 		return known, err
 	}
-	if now := in.cfg.Chain.Now(); tx.Tx.ValidUntil < now || tx.Tx.ValidUntil > now+ledger.TxWindowMax {
-		return nil, ledger.Failf(ledger.CodeWindow, "valid_until is %s; it must lie between now, %s, and %d minutes later: check this machine's clock",
-			tx.Tx.ValidUntil, now, ledger.TxWindowMax/ledger.Minute)
+	if err := in.checkWindow(tx.Tx.ValidUntil); err != nil {
+		return nil, err
 	}
 	if err := tx.VerifySignatures(s); err != nil {
 		return nil, err
 	}
 	return in.enqueue(&pending{ticket: t, raw: bytes.Clone(raw), validUntil: tx.Tx.ValidUntil})
+}
+
+// checkWindow refuses what could no longer, or not yet, be included. It speaks of these bytes as submitted now: an earlier
+// submission may stand in a block that is still being decided.
+func (in *Intake) checkWindow(validUntil ledger.Time) error {
+	now := in.cfg.Chain.Now()
+	in.mu.Lock()
+	over := in.wall > validUntil
+	in.mu.Unlock()
+	switch {
+	case validUntil < now && over:
+		return ledger.Failf(ledger.CodeWindow, "valid_until %s has passed and the transaction can never take effect", validUntil)
+	case validUntil < now:
+		return ledger.Failf(ledger.CodeWindow, "valid_until %s has passed, it is %s; if the same bytes were submitted before they may still "+
+			"take effect until a later block stands: ask for the id before signing anew", validUntil, now)
+	case validUntil > now+ledger.TxWindowMax:
+		return ledger.Failf(ledger.CodeWindow, "valid_until %s is more than %d minutes from now, %s: check this machine's clock",
+			validUntil, ledger.TxWindowMax/ledger.Minute, now)
+	}
+	return nil
 }
 
 // known returns a ticket for a transaction that is under way or done, or nil.
