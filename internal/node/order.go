@@ -33,7 +33,12 @@ func (n *Node) sendTo(to uint16, c transport.Channel, message []byte) {
 
 // order hands a batch to every validator: only the holder of a request complains when the leader lets it lie, so all of
 // them must hold it.
-func (n *Node) order(ctx context.Context, batch []byte, _ int) error {
+func (n *Node) order(ctx context.Context, batch []byte, attempt int) error {
+	if attempt == 0 && n.index >= 0 {
+		if err := n.chain.Vouch(batch); err != nil {
+			return err
+		}
+	}
 	request := codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestBatch, Body: batch})
 	sent := 0
 	for i := range n.cfg.Genesis.Validators {
