@@ -1,0 +1,9 @@
+//go:build !amd64 || purego
+
+package sm2verify
+
+// mul sets z = x·y.
+func (z *fe) mul(x, y *fe) { z.mulGo(x, y) }
+
+// sqr sets z = x².
+func (z *fe) sqr(x *fe) { z.sqrGo(x) }
