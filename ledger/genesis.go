@@ -50,7 +50,7 @@ type GenesisParty struct {
 	Members []GenesisMember `cbor:"3,keyasint" json:"members"`
 }
 
-// GenesisMember is a member key of the root authority.
+// GenesisMember is a member key of the root authority. Person is a commitment by the first of the genesis' identity issuers.
 type GenesisMember struct {
 	Key    suite.PublicKey `cbor:"1,keyasint" json:"key"`
 	Caps   Capability      `cbor:"2,keyasint" json:"caps"`

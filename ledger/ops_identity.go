@@ -72,7 +72,8 @@ type MemberRotate struct {
 // Kind returns KindMemberRotate.
 func (*MemberRotate) Kind() Kind { return KindMemberRotate }
 
-// PolicySet replaces the acting party's policies; classes that are not named fall back to DefaultPolicy. Refused if the
+// PolicySet replaces the acting party's policies; classes that are not named fall back to DefaultPolicy. If it asks for fewer
+// makers, checkers or admins of a class than now, the signatures that the class asks for now are needed too. Refused if the
 // members could not meet one of them.
 type PolicySet struct {
 	Policies []Policy `cbor:"1,keyasint" json:"policies"`

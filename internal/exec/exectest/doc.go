@@ -14,7 +14,7 @@
 //	bank NAME [holders=(a,b)] [amount=..] onboards a bank; opens accounts and mints amount for each holder
 //	party NAME [id=..]                    declares a party without onboarding it
 //	member NAME.key caps=maker+checker [person=OTHER.key] [from=TIME] [until=TIME] [cred-until=TIME]
-//	       [cred-issuer=rogue] [cred-party=NAME] [cred-key=NAME.key] [cred-network=other] [cred-tampered]
+//	       [cred-issuer=rogue|second] [cred-party=NAME] [cred-key=NAME.key] [cred-network=other] [cred-tampered]
 //	                                      declares a key, for use in member.add and its kin
 //	tx [as=T] [signers=(..)] [also=(..)] [valid=+5m] [network=other] [tampered]
 //	[X =] KIND PARTY field=value ...      one operation a line; X is bound to the id that the operation makes ($X), and

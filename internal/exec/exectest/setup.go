@@ -116,8 +116,10 @@ func (s *script) declare(name string, a args) (err error) {
 		c.Network[0] ^= 1
 	}
 	issuer := s.issuer
-	if rogue := a.text("cred-issuer", ""); rogue != "" {
-		issuer = s.Signer(rogue)
+	if other := a.text("cred-issuer", ""); other != "" {
+		// An issuer knows its own secret only, so it stands for a person by another commitment.
+		issuer = s.Signer(other)
+		c.Person = ledger.PersonCommitment(s.Suite, []byte("the secret of "+other), a.text("person", name), c.Party)
 	}
 	if err := s.credential(m, issuer, c); err != nil {
 		return err

@@ -71,8 +71,10 @@ func NewWorld(s suite.Suite, mode ledger.ClockMode) (*World, error) {
 	authority := w.DeclareParty("authority", "")
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: "test", Suite: s.ID(), Clock: mode, Wall: Start, Start: Start,
-		Authority:  ledger.GenesisParty{ID: authority, Name: "Root authority"},
-		Issuers:    []ledger.IdentityIssuer{{Name: "identity service", Key: w.issuer.Public()}},
+		Authority: ledger.GenesisParty{ID: authority, Name: "Root authority"},
+		Issuers: []ledger.IdentityIssuer{
+			{Name: "identity service", Key: w.issuer.Public()}, {Name: "second service", Key: w.Signer("second").Public()},
+		},
 		Validators: ledger.ValidatorSet{{Name: "solo", Key: w.Signer("validator").Public()}},
 		Params:     ledger.DefaultParams(1),
 	}

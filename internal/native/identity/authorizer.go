@@ -55,7 +55,11 @@ func (a *Authorizer) Require(party ledger.PartyID, class ledger.Class) error {
 		return err
 	}
 	have := tally(s.valid)
-	if have.covers(policy) {
+	switch {
+	case metByPersons(policy, s.valid):
+		return ledger.Failf(ledger.CodeSamePerson, "%s: %s for %s must be different persons by the word of one identity issuer; "+
+			"those of two issuers may be the same", party, places(policy), class)
+	case have.covers(policy):
 		return ledger.Failf(ledger.CodeSamePerson, "%s: %s for %s must be different persons; the same person signed in two places",
 			party, places(policy), class)
 	}
@@ -158,9 +162,26 @@ func PolicyOf(p *ledger.Party, class ledger.Class) ledger.Policy {
 	return ledger.DefaultPolicy(class)
 }
 
-// met reports whether distinct persons among members can fill every place of policy. By Hall's theorem they can if, for
-// every set of capacities, at least as many persons have one of the set as there are places in it.
+// met reports whether distinct persons among members can fill every place of policy. All of them must be known by one identity
+// issuer: each makes its own commitments, so that one person whom two issuers know looks like two.
 func met(policy ledger.Policy, members []ledger.Member) bool {
+	for i := range members {
+		issuer := string(members[i].Issuer)
+		same := func(m ledger.Member) bool { return string(m.Issuer) == issuer }
+		if slices.ContainsFunc(members[:i], same) {
+			continue
+		}
+		known := slices.DeleteFunc(slices.Clone(members), func(m ledger.Member) bool { return !same(m) })
+		if metByPersons(policy, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// metByPersons is met if commitments tell all members apart. By Hall's theorem persons can fill the places if, for every set of
+// capacities, at least as many of them have one of the set as there are places in it.
+func metByPersons(policy ledger.Policy, members []ledger.Member) bool {
 	persons := personCaps(members)
 	for set := ledger.Capability(1); set <= capsOfPlaces; set++ {
 		have := 0

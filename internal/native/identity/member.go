@@ -62,6 +62,9 @@ func MemberRotate(c *vm.Context, op *ledger.MemberRotate) error {
 	if op.Grant.Credential.Person != old.Person {
 		return ledger.Failf(ledger.CodeCredential, "a rotation keeps the person: the credential names another than the old key's")
 	}
+	if string(op.Grant.Credential.Issuer) != string(old.Issuer) {
+		return ledger.Failf(ledger.CodeCredential, "a rotation keeps the identity issuer: another one does not know whether the person is the same")
+	}
 	revoke(c, &p, &old, "rotated")
 	if err := grant(c, &p, &op.Grant); err != nil {
 		return err

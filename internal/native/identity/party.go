@@ -16,10 +16,14 @@ func Genesis(j *vm.Journal, g *ledger.Genesis) {
 	p := ledger.Party{
 		ID: g.Authority.ID, Name: g.Authority.Name, Scope: "/", Roles: ledger.RoleAuthority, Size: ledger.SizeLarge, Since: g.Start,
 	}
+	var issuer suite.PublicKey
+	if len(g.Issuers) > 0 {
+		issuer = g.Issuers[0].Key
+	}
 	for _, m := range g.Authority.Members {
 		p.Members = append(p.Members, m.Key)
 		vm.Store(j, ledger.MemberKey(m.Key), &ledger.Member{
-			Party: p.ID, Key: m.Key, Caps: m.Caps, Person: m.Person, NotBefore: g.Start, NotAfter: ledger.DateMax.Start(),
+			Party: p.ID, Key: m.Key, Caps: m.Caps, Person: m.Person, Issuer: issuer, NotBefore: g.Start, NotAfter: ledger.DateMax.Start(),
 		})
 	}
 	vm.Store(j, ledger.PartyKey(p.ID), &p)
@@ -142,19 +146,34 @@ func ScopeOpen(c *vm.Context, op *ledger.ScopeOpen) error {
 	return nil
 }
 
-// PolicySet replaces the acting party's policies.
+// PolicySet replaces the acting party's policies. Whoever may manage the party may ask for more; to ask for less of a class, its
+// present policy must be met besides, or one admin alone could do what takes a maker and a checker.
 func PolicySet(c *vm.Context, op *ledger.PolicySet) error {
 	p, err := RequireParty(c.Journal, c.Acting)
 	if err != nil {
 		return err
 	}
+	before := p
 	p.Policies = sortedPolicies(op.Policies)
 	if err := checkPolicies(c, &p); err != nil {
 		return err
 	}
+	for class := ledger.ClassAdmin; class <= ledger.ClassOrder; class++ {
+		if !weaker(PolicyOf(&p, class), PolicyOf(&before, class)) {
+			continue
+		}
+		if err := c.Auth.Require(p.ID, class); err != nil {
+			return err
+		}
+	}
 	vm.Store(c.Journal, ledger.PartyKey(p.ID), &p)
 	c.Emit(ledger.Event{Kind: "policy.set", Party: p.ID})
 	return nil
+}
+
+// weaker reports whether fewer fill any of the places than before.
+func weaker(now, before ledger.Policy) bool {
+	return now.Makers < before.Makers || now.Checkers < before.Checkers || now.Admins < before.Admins
 }
 
 func sortedPolicies(policies []ledger.Policy) []ledger.Policy {
