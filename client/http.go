@@ -86,6 +86,10 @@ func (c *Client) send(ctx context.Context, base *url.URL, r *call) (*answer, err
 		if errors.As(err, &verbose) {
 			err = verbose.Err
 		}
+		var dial *net.OpError // repeats the address, too
+		if errors.As(err, &dial) && dial.Op == "dial" {
+			err = dial.Err
+		}
 		if !connected {
 			err = &unsentError{err}
 		}

@@ -69,20 +69,24 @@ const graceAfterWindow = 15 * ledger.Second
 
 func (s *submission) run(ctx context.Context) (*api.Outcome, error) {
 	pause := s.c.cfg.BackoffMin
+	var last error // why the nodes did not answer; that the time was over says less
 	for {
 		out, wanted, err := s.round(ctx)
 		if err == nil {
 			return out, nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		if final(err) {
 			return s.settle(ctx, err)
 		}
 		now := ledger.Time(s.c.cfg.Now().UnixMilli())
 		if ctx.Err() != nil || now > s.validUntil+graceAfterWindow {
-			return nil, s.giveUp(err)
+			return nil, s.giveUp(last)
 		}
-		if err := s.c.sleep(ctx, min(max(pause, wanted), s.c.cfg.BackoffMax)); err != nil {
-			return nil, s.giveUp(err)
+		if s.c.sleep(ctx, min(max(pause, wanted), s.c.cfg.BackoffMax)) != nil {
+			return nil, s.giveUp(last)
 		}
 		pause = min(2*pause, s.c.cfg.BackoffMax)
 	}

@@ -2,9 +2,8 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -85,11 +84,17 @@ func proposalShow(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			ops, err := typed(p.Operations)
+			if err != nil {
+				return err
+			}
+			var asked []string
+			for _, id := range p.Parties {
+				asked = append(asked, s.partyName(id))
+			}
 			return s.print(p, func(o *output) {
-				o.fields("Proposal", p.ID, "State", p.State, "By", s.partyName(p.Maker), "Expires", when(p.Expires), "Note", p.Note)
-				for i := range p.Operations {
-					s.showOperation(o, i, p.Operations[i].Kind, p.Operations[i].Party, p.Operations[i].Body)
-				}
+				o.fields("Proposal", p.ID, "State", p.State, "By", s.partyName(p.Maker), "Asked", strings.Join(asked, ", "), "Expires", when(p.Expires), "Note", p.Note)
+				s.showOperations(o, ops)
 				names := s.keyNames()
 				for _, k := range p.Approvals {
 					o.line("Approved by %s %s", k, names[k.String()])
@@ -97,16 +102,6 @@ func proposalShow(s *session) *cobra.Command {
 			})
 		}
 	})
-}
-
-// showOperation prints one operation with its body as JSON.
-func (s *session) showOperation(o *output, i int, kind ledger.Kind, party ledger.PartyID, body any) {
-	text, err := json.MarshalIndent(body, "     ", "  ")
-	if err != nil {
-		text = fmt.Appendf(nil, "%v", body)
-	}
-	o.line("%3d. %s as %s", i, kind, s.partyName(party))
-	o.line("     %s", text)
 }
 
 func newClockCmd(s *session) *cobra.Command {

@@ -51,9 +51,7 @@ func (s *session) showTx(o *output, v *txView) {
 		expired = " (over)"
 	}
 	o.fields("Transaction", v.ID, "Network", v.Network, "Submit before", when(v.ValidUntil)+expired)
-	for i := range v.Operations {
-		s.showOperation(o, i, v.Operations[i].Kind, v.Operations[i].Party, v.Operations[i].Body)
-	}
+	s.showOperations(o, v.Operations)
 	for _, sig := range v.Signatures {
 		state := "valid"
 		if !sig.Valid {
@@ -100,7 +98,7 @@ func txStatus(s *session) *cobra.Command {
 func txSign(s *session) *cobra.Command {
 	var keys []string
 	cmd := &cobra.Command{
-		Use: "sign FILE", Short: "Sign a draft after looking at it", Example: "  aval tx sign draft.tx --sign hc-wang",
+		Use: "sign FILE", Short: "Sign a draft after looking at it", Example: "  aval tx show draft.tx\n  aval tx sign draft.tx --sign hc-wang",
 		Args: needArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(keys) == 0 {
@@ -119,7 +117,7 @@ func txSign(s *session) *cobra.Command {
 			if err := s.sign(tx, keys); err != nil {
 				return err
 			}
-			return s.saveDraft(args[0], tx, true)
+			return s.saveDraft(args[0], tx, true, "You have signed:")
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "sign", nil, "sign with this key; repeat for more")

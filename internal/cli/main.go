@@ -28,6 +28,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitStale   = 3
+	exitUnknown = 4
 	timeoutText = "60s"
 )
 
@@ -86,10 +87,7 @@ func Main(ctx context.Context, sys System, args []string) int {
 	} else if isCobraUsage(err) {
 		code = exitUsage
 	}
-	s.printError(err)
-	if code == exitUsage && !s.json {
-		fmt.Fprintf(sys.Stderr, "See %q.\n", cmd.CommandPath()+" --help")
-	}
+	s.printError(err, advise(err, code, cmd))
 	return code
 }
 
@@ -104,10 +102,13 @@ func isCobraUsage(err error) bool {
 	return false
 }
 
-// printError writes err to standard error, as JSON if asked.
-func (s *session) printError(err error) {
+// printError writes err, and a hint if there is one, to standard error, as JSON if asked.
+func (s *session) printError(err error, hint string) {
 	if !s.json {
-		fmt.Fprintf(s.sys.Stderr, "Error: %s\n", advise(err))
+		fmt.Fprintf(s.sys.Stderr, "Error: %s\n", s.names().Replace(err.Error()))
+		if hint != "" {
+			fmt.Fprintln(s.sys.Stderr, hint)
+		}
 		return
 	}
 	out := struct {
@@ -116,15 +117,22 @@ func (s *session) printError(err error) {
 			Code    ledger.Code `json:"code"`
 			Name    string      `json:"name"`
 			Hint    string      `json:"hint"`
+			// Tx and File are of a transaction of which it is not known whether it takes effect.
+			Tx   string `json:"tx,omitempty"`
+			File string `json:"file,omitempty"`
 		} `json:"error"`
 	}{}
-	out.Error.Message = err.Error()
+	out.Error.Message, out.Error.Hint = err.Error(), hint
 	if code, ok := client.CodeOf(err); ok {
 		out.Error.Code, out.Error.Name = code, code.String()
 	}
 	var p *api.Problem
 	if errors.As(err, &p) {
 		out.Error.Name, out.Error.Hint = p.Name, p.Hint
+	}
+	var unsettled *unsettledError
+	if errors.As(err, &unsettled) {
+		out.Error.Name, out.Error.Tx, out.Error.File = "UNSETTLED", unsettled.tx, unsettled.file
 	}
 	b, jerr := json.MarshalIndent(out, "", "  ")
 	if jerr != nil {
@@ -133,16 +141,17 @@ func (s *session) printError(err error) {
 	fmt.Fprintln(s.sys.Stderr, string(b))
 }
 
-// advise adds what to do next to errors that come from below.
-func advise(err error) string {
-	text := err.Error()
+// advise says what to do next after errors that come from below, and where to look after wrong usage.
+func advise(err error, code int, cmd *cobra.Command) string {
 	switch {
 	case errors.Is(err, client.ErrUnreachable):
-		return text + "\nIs a node running? Name one with --node URL, or in client.toml."
+		return "Is a node running? Name one with --node URL, or in client.toml."
 	case errors.Is(err, client.ErrNoGenesis):
-		return text + ": name it with --genesis FILE, or in client.toml"
+		return "Name it with --genesis FILE, or in client.toml."
+	case code == exitUsage:
+		return fmt.Sprintf("See %q.", cmd.CommandPath()+" --help")
 	}
-	return text
+	return ""
 }
 
 func newRoot(s *session) *cobra.Command {
@@ -151,7 +160,9 @@ func newRoot(s *session) *cobra.Command {
 		Short: "One ledger for promises to pay, run together by companies and banks",
 		Long: "Aval runs nodes of a permissioned ledger of payable vouchers, and is the command line of those who use it.\n\n" +
 			"Amounts are in yuan (12,000,000.00), dates are YYYY-MM-DD, times YYYY-MM-DDTHH:MM, both at UTC+8; a duration such as\n" +
-			"72h or 7d counts from the ledger's time. Parties are legal ids or the short names of your profile.",
+			"72h or 7d counts from the ledger's time. Parties are legal ids or the short names of your profile.\n\n" +
+			"Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a proof older than --max-age (aval verify); 4 not known whether the\n" +
+			"transaction takes effect, and how to learn it is said. With --json, results are on standard output and errors on standard error.",
 		Example:       "  aval dev                                   # try it out on one node\n  aval party show huachen\n  aval voucher show 5f3a…\n  aval verify proof.cbor --genesis genesis.cbor",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -131,7 +133,7 @@ func (s *session) operate(ctx context.Context, f *signing, op ledger.Op) error {
 		return err
 	}
 	if path != "" {
-		return s.saveDraft(path, tx, f.addTo != "")
+		return s.saveDraft(path, tx, f.addTo != "", "")
 	}
 	wait, err := f.waits()
 	if err != nil {
@@ -173,8 +175,8 @@ func (s *session) readDraft(path string) (*ledger.SignedTx, error) {
 	return tx, nil
 }
 
-// saveDraft writes tx and says what to do with it.
-func (s *session) saveDraft(path string, tx *ledger.SignedTx, replace bool) error {
+// saveDraft writes tx and says what to do with it. Under a heading it shows the operations, too.
+func (s *session) saveDraft(path string, tx *ledger.SignedTx, replace bool, heading string) error {
 	b, err := codec.Marshal(tx)
 	if err != nil {
 		return err
@@ -187,6 +189,10 @@ func (s *session) saveDraft(path string, tx *ledger.SignedTx, replace bool) erro
 		return err
 	}
 	return s.print(v, func(o *output) {
+		if heading != "" {
+			o.line("%s", heading)
+			s.showOperations(o, v.Operations)
+		}
 		o.line("Draft in %s: %d operation(s), %d signature(s).", path, len(tx.Tx.Ops), len(tx.Sigs))
 		o.line("Others sign with   aval tx sign %s --sign KEY", path)
 		o.line("then submit with   aval tx submit %s   before %s.", path, when(tx.Tx.ValidUntil))
@@ -201,9 +207,16 @@ func (s *session) submit(ctx context.Context, tx *ledger.SignedTx, wait api.Wait
 	}
 	ctx, cancel := s.within(ctx)
 	defer cancel()
+	if err := s.sayIfUnreachable(ctx, c); err != nil {
+		return err
+	}
 	out, err := c.Submit(ctx, tx, wait)
 	var failed *client.FailedError
-	if err != nil && !errors.As(err, &failed) {
+	var unknown *client.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return s.keepUnsettled(tx, unknown)
+	case err != nil && !errors.As(err, &failed):
 		return err
 	}
 	if perr := s.printOutcome(out); perr != nil {
@@ -213,4 +226,47 @@ func (s *session) submit(ctx context.Context, tx *ledger.SignedTx, wait api.Wait
 		return &exitError{code: exitFailed, err: failed, silent: true}
 	}
 	return nil
+}
+
+// sayIfUnreachable tells a person that no node answers now, because submitting goes on until one does or the time is over.
+func (s *session) sayIfUnreachable(ctx context.Context, c *client.Client) error {
+	_, err := c.NetworkInfo(ctx)
+	if s.json || !errors.Is(err, client.ErrUnreachable) {
+		return nil // a node that answers is asked what matters; a program waits for the end
+	}
+	_, err = fmt.Fprintf(s.sys.Stderr, "%v\nTrying for up to %v; Ctrl-C ends it.\n", err, s.timeout)
+	return err
+}
+
+// unsettledDir is where transactions of unknown fate are kept, below the home.
+const unsettledDir = "unsettled"
+
+// unsettledError reports a transaction that may or may not take effect, and where it was kept.
+type unsettledError struct {
+	tx, file string
+	until    ledger.Time
+	cause    error
+}
+
+// Error says what is not known and how to learn it.
+func (e *unsettledError) Error() string {
+	text := fmt.Sprintf("it is not known whether the transaction takes effect: %v\n"+
+		"It may until %s. Ask with   aval tx status %s", e.cause, when(e.until), e.tx)
+	if e.file != "" {
+		text += "\nor submit the very same again, which is safe, with   aval tx submit " + e.file
+	}
+	return text
+}
+
+// Unwrap returns why no answer came.
+func (e *unsettledError) Unwrap() error { return e.cause }
+
+// keepUnsettled keeps a transaction of unknown fate, so that the very same can be submitted again.
+func (s *session) keepUnsettled(tx *ledger.SignedTx, unknown *client.UnknownError) error {
+	e := &unsettledError{tx: tx.Tx.ID(s.suite).String(), until: tx.Tx.ValidUntil, cause: unknown.Cause}
+	path := filepath.Join(s.inHome(unsettledDir), e.tx+".tx")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err == nil && writeFile(path, mustEncode(tx), true) == nil {
+		e.file = path
+	}
+	return &exitError{code: exitUnknown, err: e}
 }

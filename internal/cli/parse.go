@@ -119,7 +119,12 @@ func (s *session) invoice(seller ledger.PartyID, text string) (h suite.Hash, err
 	if ledger.CanonicalInvoiceNumber(text) == "" {
 		return h, usage("invoice number %q has neither letters nor digits", text)
 	}
-	return ledger.InvoiceFingerprint(s.suite, s.genesis.NetworkID(s.suite), seller, text), nil
+	h = ledger.InvoiceFingerprint(s.suite, s.genesis.NetworkID(s.suite), seller, text)
+	if s.invoices == nil {
+		s.invoices = map[suite.Hash]string{}
+	}
+	s.invoices[h] = text
+	return h, nil
 }
 
 // parseUses reads NUMBER=AMOUNT pairs, where NUMBER is an invoice's number or fingerprint. A lone one without amount stands

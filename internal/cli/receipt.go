@@ -21,22 +21,37 @@ func (s *session) printOutcome(out *api.Outcome) error {
 			if r.FailedOp >= 0 {
 				at = fmt.Sprintf(" in operation %d", r.FailedOp)
 			}
-			o.line("Refused: %s (%d)%s: %s", r.Code, uint16(r.Code), at, r.Message)
-			if r.Final {
-				o.line("Nothing took effect. This is final; correct it and make a new transaction.")
-			} else {
-				o.line("Nothing took effect. This is not final: complete the signatures and submit again before it expires.")
-			}
+			o.line("Refused: %s (%d)%s: %s", r.Code, uint16(r.Code), at, s.names().Replace(r.Message))
+			o.line("Nothing took effect. %s", afterRefusal(r.Code))
 		default:
 			o.line("Done at height %d, ledger time %s, %s.", r.Height, when(r.Time), out.Stage)
 		}
-		o.fields("Transaction", out.ID, "Signed", signedIfNotFinal(out))
+		o.fields("Transaction", out.ID, "Attempt", attemptIfNotFinal(out))
 		s.events(o, r.Events)
 	})
 }
 
-// signedIfNotFinal shows the hash by which an attempt that did not spend its id is found.
-func signedIfNotFinal(out *api.Outcome) string {
+// afterRefusal says what to do about a refusal. Only the codes that do not spend the id leave the transaction open.
+func afterRefusal(code ledger.Code) string {
+	switch code {
+	case ledger.CodePolicyUnmet, ledger.CodeKeyUnknown, ledger.CodeSamePerson, ledger.CodePossession:
+		return "Sign with what is missing too: with further --sign, or by passing a draft (--draft FILE, aval tx sign, aval tx submit)."
+	case ledger.CodeKeyExpired, ledger.CodeKeyRevoked:
+		return "Sign with a valid key: `aval party show PARTY` lists them, `aval party rotate-key` replaces one."
+	case ledger.CodePartyUnknown:
+		return "Correct the party, or have it onboarded first (aval party onboard)."
+	case ledger.CodeExpired:
+		return "Make a new transaction, and submit it in time."
+	case ledger.CodeReplay:
+		return "The transaction was decided before: `aval tx show ID` tells how."
+	case ledger.CodeClockAdvance:
+		return "The lab clock is on its way; do it again in a moment."
+	}
+	return "This is final; correct it and make a new transaction."
+}
+
+// attemptIfNotFinal shows the hash by which an attempt that did not spend its id is found.
+func attemptIfNotFinal(out *api.Outcome) string {
 	if out.Receipt.Final {
 		return ""
 	}
@@ -45,13 +60,14 @@ func signedIfNotFinal(out *api.Outcome) string {
 
 // events prints what happened, one line each, with the ids that later commands need.
 func (s *session) events(o *output, events []ledger.Event) {
+	names := s.names()
 	for i := range events {
 		e := &events[i]
 		text := e.Kind
 		if e.Party != "" {
 			text += "  " + s.partyName(e.Party)
 		}
-		if e.Counterparty != "" {
+		if e.Counterparty != "" && e.Counterparty != e.Party {
 			text += " → " + s.partyName(e.Counterparty)
 		}
 		if e.Amount != 0 {
@@ -60,8 +76,12 @@ func (s *session) events(o *output, events []ledger.Event) {
 		if e.To > e.From {
 			text += "  [" + span(e.From, e.To) + "]"
 		}
-		if e.Note != "" {
-			text += "  " + e.Note
+		switch {
+		case e.Note == "":
+		case e.Kind == "proposal.approved": // the note says why the last step has to wait
+			text += "  not executed yet: " + names.Replace(e.Note)
+		default:
+			text += "  " + names.Replace(e.Note)
 		}
 		o.line("• %s", text)
 		subject, ref := idNames(e.Kind)

@@ -35,6 +35,8 @@ type session struct {
 	client  *client.Client
 	network *api.Network
 	secret  []byte // the passphrase that opened a key last
+	// invoices are the numbers that stand for fingerprints in this run.
+	invoices map[suite.Hash]string
 }
 
 // loadProfile reads client.toml once.
