@@ -127,7 +127,9 @@ func txBytes(raw []byte, t *ledger.SignedTx) int {
 	return len(raw) + 256 + 64*len(t.Tx.Ops) + 96*len(t.Sigs)
 }
 
-// checkBatch decodes a batch and verifies every signature in it, unless it is remembered as verified.
+// checkBatch decodes a batch and verifies every signature in it, unless it is remembered as verified, or was ordered: then
+// it must not be proposed again whatever its signatures. Callers ask Ordered afterwards. Several callers with one batch, as
+// when its origin and the leader send it at once, wait for one verification.
 func (c *Chain) checkBatch(body []byte) (*checkedBatch, error) {
 	if len(body) > ledger.BatchBytesMax {
 		return nil, ledger.Failf(ledger.CodeTooLarge, "the batch has %d bytes, the most is %d", len(body), ledger.BatchBytesMax)
@@ -136,9 +138,22 @@ func (c *Chain) checkBatch(body []byte) (*checkedBatch, error) {
 	if known := c.batches.getBody(hash); known != nil {
 		return known, nil
 	}
-	b, err := c.decodeBatch(body)
+	b, err, _ := c.checking.Do(string(hash[:]), func() (any, error) {
+		if known := c.batches.getBody(hash); known != nil {
+			return known, nil
+		}
+		return c.checkNewBatch(hash, body)
+	})
 	if err != nil {
 		return nil, err
+	}
+	return b.(*checkedBatch), nil
+}
+
+func (c *Chain) checkNewBatch(hash suite.Hash, body []byte) (*checkedBatch, error) {
+	b, err := c.decodeBatch(body)
+	if err != nil || c.Ordered(batchID(b.digest)) {
+		return b, err
 	}
 	b.body = hash
 	if err := c.verifyBatch(b); err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"golang.org/x/sync/singleflight"
+
 	"aval/internal/clock"
 	"aval/internal/exec"
 	"aval/internal/invariant"
@@ -80,6 +82,7 @@ type Chain struct {
 	valHash    suite.Hash
 	executor   *exec.Executor
 	batches    *batchCache
+	checking   singleflight.Group // batches being verified, by the hash of their bytes
 	metrics    *metrics
 
 	// stateMu is held for writing while a height is applied, for reading by readers of the executed state.

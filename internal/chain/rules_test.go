@@ -240,3 +240,28 @@ func TestForgedBatchIsNotARequest(t *testing.T) {
 		}
 	}
 }
+
+// A batch that this node's intake made is not verified a second time.
+func TestVouchedBatchIsTakenAsVerified(t *testing.T) {
+	n := chaintest.New(t, chaintest.Options{})
+	c := n.Open(t)
+	forged := n.NewTx(n.OpenScope("/a"))
+	n.Sign(t, forged, "authority.a")
+	forged.Sigs[0].Sig[5] ^= 1
+	body := n.Batch(codec.MustMarshal(forged))
+	if _, err := c.RequestID(chaintest.Request(body)); err == nil {
+		t.Fatal("a forged batch is taken")
+	}
+	if err := c.Vouch(body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RequestID(chaintest.Request(body)); err != nil {
+		t.Errorf("a batch that was vouched for is verified again: %v", err)
+	}
+	if _, err := c.RequestID(n.BatchRequest(codec.MustMarshal(forged), n.Scope(t, "/b"))); err == nil {
+		t.Error("another batch with the same transaction is taken")
+	}
+	if err := c.Vouch([]byte("junk")); err == nil {
+		t.Error("junk is vouched for")
+	}
+}
