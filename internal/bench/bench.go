@@ -34,9 +34,8 @@ type Config struct {
 	Rate float64
 	// InFlight is how many transactions are under way at saturation. Default 4,000.
 	InFlight int
-	// Curve measures latency at several rates below the peak, for the plot.
-	Curve bool
-	// JSON is the file that receives the result, "-" for Stdout, Plot that which receives a plot in SVG; empty: none.
+	// JSON is the file that receives the result, "-" for Stdout; empty: none. Plot receives a plot of latency against
+	// throughput in SVG, for which latency is measured at several more rates; empty: none.
 	JSON, Plot string
 	// Dir keeps homes, logs and profiles; it must not exist, or be empty. Default: a temporary directory that is removed.
 	Dir string
@@ -146,10 +145,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if r.net != nil && r.net.fleet != nil {
 		err = errors.Join(err, r.conclude(err == nil))
 	}
-	if err != nil {
-		return err
+	if err == nil || r.result.TxPerS > 0 { // what was measured before something failed is worth having, too
+		r.out.finish()
+		err = errors.Join(err, r.result.write(&cfg))
 	}
-	return r.result.write(&cfg)
+	return err
 }
 
 // measure makes every step of the run.
@@ -193,7 +193,7 @@ func (r *run) furtherSteps(ctx context.Context) error {
 	if err := r.light(ctx); err != nil {
 		return err
 	}
-	if r.cfg.Curve {
+	if r.cfg.Plot != "" {
 		if err := r.curve(ctx); err != nil {
 			return err
 		}

@@ -35,6 +35,9 @@ func (n *network) load(ctx context.Context, order *Order, on func(*Report)) (*Ta
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err := n.fleet.Launch(p.cmd, n.loadCPUs...); err != nil {
 		return nil, fmt.Errorf("start the load process: %w", err)
 	}
@@ -43,7 +46,11 @@ func (n *network) load(ctx context.Context, order *Order, on func(*Report)) (*Ta
 	limit := time.Duration(order.WarmUpMs+order.CountMs+tries*order.PatienceMs)*time.Millisecond + stopGrace
 	defer time.AfterFunc(limit, func() { _ = p.cmd.Process.Kill() }).Stop()
 	result, err := p.read(on)
-	if werr := p.cmd.Wait(); werr != nil {
+	werr := p.cmd.Wait()
+	if werr != nil && result == nil && ctx.Err() != nil {
+		return nil, ctx.Err() // it was told to stop before it could listen, and had sent nothing yet
+	}
+	if werr != nil {
 		err = errors.Join(err, fmt.Errorf("the load process failed: %w: %s", werr, bytes.TrimSpace(p.stderr.Bytes())))
 	}
 	if err == nil && result == nil {

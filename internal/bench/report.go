@@ -9,6 +9,11 @@ import (
 
 // write prints the table and writes the files that were asked for.
 func (r *Result) write(c *Config) error {
+	if c.Plot != "" {
+		if err := r.writePlot(c.Plot); err != nil {
+			return err
+		}
+	}
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -39,19 +44,7 @@ func (r *Result) table() string {
 		t.WriteString(" (interrupted: not everything was measured)")
 	}
 	t.WriteString("\n\n")
-	row("committed", "%.0f tx/s", r.TxPerS)
-	row("latency under this load, committed", "p50 %.0f ms, p99 %.0f ms", r.P50MS, r.P99MS)
-	row(fmt.Sprintf("latency at %.0f tx/s, committed", r.LightTxPerS), "p50 %.1f ms, p99 %.1f ms", r.LightP50MS, r.LightP99MS)
-	row(fmt.Sprintf("latency at %.0f tx/s, proven", r.LightTxPerS), "p50 %.1f ms", r.LightProofP50MS)
-	row("processor time of all validators", "%.4f ms/tx", r.CPUMSPerTx)
-	row("one stock verification", "%.1f µs", r.VerifyUS)
-	row("processor time over (f+1) verifications", "%.2f", r.BoundRatio)
-	row("memory of one validator, at most", "%.0f MB", r.RSSMBPerValidator)
-	row("disk of all validators", "%.0f bytes/tx", r.DiskBytesPerTx)
-	row("transactions of all loads", "%d committed, %d refused, %d failed", r.Transactions, r.Refused, r.Failed)
-	row("made and signed before the clock started", "%.1f µs/tx", r.SignUSPerTx)
-	row("load process", "%.1f µs/tx", r.LoadUSPerTx)
-	row("load average of the machine before", "%s", r.Machine.LoadAverage)
+	r.addFigures(row)
 	if r.RanOut {
 		row("", "the transactions signed ahead ran out: the count ended early")
 	}
@@ -64,6 +57,35 @@ func (r *Result) table() string {
 		fmt.Fprintf(&t, "  counted: %s\n", line)
 	}
 	return t.String()
+}
+
+// addFigures adds the rows of what was measured: an interrupted run did not come to all of it.
+func (r *Result) addFigures(row func(name, format string, args ...any)) {
+	if r.TxPerS > 0 {
+		row("committed", "%.0f tx/s", r.TxPerS)
+		row("latency under this load, committed", "p50 %.0f ms, p99 %.0f ms", r.P50MS, r.P99MS)
+	}
+	if r.LightTxPerS > 0 {
+		row(fmt.Sprintf("latency at %.0f tx/s, committed", r.LightTxPerS), "p50 %.1f ms, p99 %.1f ms", r.LightP50MS, r.LightP99MS)
+		row(fmt.Sprintf("latency at %.0f tx/s, proven", r.LightTxPerS), "p50 %.1f ms", r.LightProofP50MS)
+	}
+	if r.CPUMSPerTx > 0 {
+		row("processor time of all validators", "%.4f ms/tx", r.CPUMSPerTx)
+	}
+	row("one stock verification", "%.1f µs", r.VerifyUS)
+	if r.CPUMSPerTx > 0 {
+		row("processor time over (f+1) verifications", "%.2f", r.BoundRatio)
+	}
+	if r.TxPerS > 0 {
+		row("memory of one validator, at most", "%.0f MB", r.RSSMBPerValidator)
+		row("disk of all validators", "%.0f bytes/tx", r.DiskBytesPerTx)
+		row("made and signed before the clock started", "%.1f µs/tx", r.SignUSPerTx)
+		row("load process", "%.1f µs/tx", r.LoadUSPerTx)
+	}
+	row("transactions of all loads", "%d committed, %d refused, %d failed", r.Transactions, r.Refused, r.Failed)
+	if r.Machine.LoadAverage != "" {
+		row("load average of the machine before", "%s", r.Machine.LoadAverage)
+	}
 }
 
 func (r *Result) addStages(t *strings.Builder) {

@@ -38,7 +38,7 @@ func newBenchCmd(s *session) *cobra.Command {
 	f.Float64Var(&c.Overload, "overload", 0, "then offer so many times the peak; keeps the load to a processor of its own")
 	f.Float64Var(&c.Rate, "rate", 0, "transactions to offer in a second (default: as many as the network takes)")
 	f.IntVar(&c.InFlight, "in-flight", 4000, "transactions under way at a time under full load")
-	f.BoolVar(&c.Curve, "curve", false, "measure latency at several rates below the peak")
+	f.StringVar(&c.Plot, "plot", "", "file that receives a plot of latency against throughput (SVG), measured at several more rates")
 	f.StringVar(&c.JSON, "json", "", "file that receives the result as JSON; - for standard output instead of the table")
 	f.StringVar(&c.Dir, "dir", "", "new directory to keep logs, ledgers and profiles in (default a temporary one, removed in the end)")
 	cmd.AddCommand(newBenchLoadCmd())
