@@ -18,7 +18,7 @@ const keyTries = 16
 // sm4KeySize is the length in bytes of an SM4 key.
 const sm4KeySize = 16
 
-// smBatchSize is how many signatures one goroutine checks at a time.
+// smBatchSize is how many signatures one goroutine checks at a time with the library.
 const smBatchSize = 8
 
 // smKeyGeneration bounds the cache of decoded SM2 keys: twice this many entries of about 400 bytes.
@@ -28,7 +28,8 @@ const smKeyGeneration = 4096
 type sm struct {
 	hashing
 	sealing
-	keys *keyCache[[sm2PublicKeySize]byte, *sm2Key]
+	keys     *keyCache[[sm2PublicKeySize]byte, *sm2Key]
+	verifier *smVerifier
 }
 
 func newSM() *sm {
@@ -36,6 +37,8 @@ func newSM() *sm {
 		hashing: hashing{prefix: "aval/sm/", newHash: sm3.New, sum: sm3.Sum},
 		sealing: sealing{keySize: sm4KeySize, newBlock: sm4.NewCipher},
 		keys:    newKeyCache[[sm2PublicKeySize]byte, *sm2Key](smKeyGeneration),
+
+		verifier: newSMVerifier(),
 	}
 }
 
@@ -89,24 +92,26 @@ func (s *sm) CheckPublicKey(k PublicKey) error {
 
 // Verify implements Suite.
 func (s *sm) Verify(k PublicKey, domain Domain, message []byte, sig Signature) (ok bool) {
-	if len(sig) != sm2SignatureSize || sig[2*sm2ScalarSize] > sm2FlagOdd|sm2FlagOverflow {
-		return false
+	signed := Signed{Key: k, Domain: domain, Message: message, Sig: sig}
+	if s.verifier.library.Load() {
+		return s.verifyLibrary(&signed)
 	}
-	key, err := s.key(k)
-	if err != nil {
-		return false
-	}
-	var e Hash
-	s.signed(domain, message, func(m []byte) { e = key.digest(m) })
-	return key.verify(e, sig)
+	return s.verifyFast(&signed)
 }
 
 // VerifyBatch implements Suite.
 func (s *sm) VerifyBatch(items []Signed) []bool {
 	out := make([]bool, len(items))
+	if len(items) == 0 {
+		return out
+	}
+	if !s.verifier.library.Load() {
+		s.verifyBatchFast(items, out)
+		return out
+	}
 	inParallel(len(items), smBatchSize, func(low, high int) {
 		for i := low; i < high; i++ {
-			out[i] = s.Verify(items[i].Key, items[i].Domain, items[i].Message, items[i].Sig)
+			out[i] = s.verifyLibrary(&items[i])
 		}
 	})
 	return out

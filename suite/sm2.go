@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/big"
 
+	"aval/suite/internal/sm2verify"
+
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/sm2/sm2ec"
 	"github.com/emmansun/gmsm/sm3"
@@ -29,10 +31,10 @@ const sm2UserID = "1234567812345678"
 
 // sm2Curve is what is needed of the library's curve beyond its parameters.
 type sm2Curve interface {
-	// CombinedMult returns s1·G + s2·P, (0, 0) for the identity.
+	// CombinedMult returns s1·G + s2·P, (0, 0) for the identity. It panics unless IsOnCurve(px, py).
 	CombinedMult(px, py *big.Int, s1, s2 []byte) (x, y *big.Int)
-	// UnmarshalCompressed returns nil unless data is a canonical compressed point of the curve.
-	UnmarshalCompressed(data []byte) (x, y *big.Int)
+	// IsOnCurve reports whether the library can read the point.
+	IsOnCurve(x, y *big.Int) bool
 }
 
 var (
@@ -55,9 +57,14 @@ var (
 type sm2Key struct {
 	x, y *big.Int
 	za   Hash
+	// foreign says that the library cannot read the key, although it is one: in v0.44.0, on amd64 with BMI2, a product of
+	// field elements is wrong where the product of their low limbs is 2^63 mod 2^64, as it is when the library takes in a
+	// coordinate with that low limb. Nobody has such a key by chance, but anybody can send one.
+	foreign bool
 }
 
-// parseSM2Key decodes a compressed point. The identity has no compressed encoding.
+// parseSM2Key decodes a compressed point. The identity has no compressed encoding. The library's own decoding is not used,
+// because it reads some points wrongly (see foreign), which then would be keys on some machines and not on others.
 func parseSM2Key(k PublicKey) (*sm2Key, error) {
 	if len(k) != sm2PublicKeySize {
 		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrPublicKey, len(k), sm2PublicKeySize)
@@ -65,23 +72,26 @@ func parseSM2Key(k PublicKey) (*sm2Key, error) {
 	if k[0] != 2 && k[0] != 3 {
 		return nil, fmt.Errorf("%w: not a compressed point", ErrPublicKey)
 	}
-	x, y := sm2Point.UnmarshalCompressed(k)
-	if x == nil {
+	x, y, ok := sm2verify.Decode((*[sm2PublicKeySize]byte)(k))
+	if !ok {
 		if new(big.Int).SetBytes(k[1:]).Cmp(sm2Params.P) >= 0 {
 			return nil, fmt.Errorf("%w: x is not below p", ErrPublicKey)
 		}
 		return nil, fmt.Errorf("%w: not on the curve", ErrPublicKey)
 	}
-	return newSM2Key(x, y), nil
+	return newSM2Key(new(big.Int).SetBytes(x[:]), new(big.Int).SetBytes(y[:])), nil
 }
 
 func newSM2Key(x, y *big.Int) *sm2Key {
-	input := make([]byte, len(sm2ZAHead)+2*sm2ScalarSize)
-	copy(input, sm2ZAHead)
-	coordinates := input[len(sm2ZAHead):]
-	x.FillBytes(coordinates[:sm2ScalarSize])
-	y.FillBytes(coordinates[sm2ScalarSize:])
-	return &sm2Key{x: x, y: y, za: sm3.Sum(input)}
+	xBytes, yBytes := [32]byte(x.FillBytes(make([]byte, sm2ScalarSize))), [32]byte(y.FillBytes(make([]byte, sm2ScalarSize)))
+	return &sm2Key{x: x, y: y, za: sm2ZA(&xBytes, &yBytes), foreign: !sm2Point.IsOnCurve(x, y)}
+}
+
+// sm2ZA returns ZA of the public key (x, y).
+func sm2ZA(x, y *[sm2ScalarSize]byte) [HashSize]byte {
+	input := make([]byte, 0, len(sm2ZAHead)+2*sm2ScalarSize)
+	input = append(append(append(input, sm2ZAHead...), x[:]...), y[:]...)
+	return sm3.Sum(input)
 }
 
 // compress returns the key's one encoding.
@@ -93,16 +103,19 @@ func (k *sm2Key) compress() PublicKey {
 }
 
 // digest returns e = SM3(ZA ‖ m) (GB/T 32918.2 section 6.1, steps A1 and A2).
-func (k *sm2Key) digest(m []byte) Hash {
+func (k *sm2Key) digest(m []byte) Hash { return sm2Digest((*[HashSize]byte)(&k.za), m) }
+
+// sm2Digest returns SM3(ZA ‖ m).
+func sm2Digest(za *[HashSize]byte, m []byte) Hash {
 	if len(m) > gatherMax-HashSize {
 		state := sm3.New()
-		state.Write(k.za[:])
+		state.Write(za[:])
 		state.Write(m)
 		return Hash(state.Sum(nil))
 	}
 	buf := scratch.Get().(*[]byte)
 	b := (*buf)[:0]
-	b = append(b, k.za[:]...)
+	b = append(b, za[:]...)
 	b = append(b, m...)
 	out := sm3.Sum(b)
 	scratch.Put(buf)
@@ -111,9 +124,9 @@ func (k *sm2Key) digest(m []byte) Hash {
 
 // flag computes the nonce point (x1, y1) = s·G + (r+s)·P of a standard signature r ‖ s of digest e, which is
 // the verification of GB/T 32918.2 section 7.1 too: the signature is valid if and only if r = e + x1 mod n.
-// It returns the flag that belongs to it, and whether it is valid.
+// It returns the flag that belongs to it, and whether it is valid. Nothing is valid under a key that the library cannot read.
 func (k *sm2Key) flag(e Hash, rs []byte) (flag byte, ok bool) {
-	if len(rs) != 2*sm2ScalarSize {
+	if len(rs) != 2*sm2ScalarSize || k.foreign {
 		return 0, false
 	}
 	n := sm2Params.N
@@ -142,7 +155,7 @@ func (k *sm2Key) flag(e Hash, rs []byte) (flag byte, ok bool) {
 	return flag, v.Cmp(r) == 0
 }
 
-// verify reports whether sig is a valid signature of digest e.
+// verify reports whether sig is a valid signature of digest e, with the library.
 func (k *sm2Key) verify(e Hash, sig Signature) bool {
 	if len(sig) != sm2SignatureSize {
 		return false

@@ -15,6 +15,7 @@ import (
 // libraryCurve is what is needed of the library's curve beyond its parameters.
 type libraryCurve interface {
 	CombinedMult(px, py *big.Int, s1, s2 []byte) (x, y *big.Int)
+	IsOnCurve(x, y *big.Int) bool
 }
 
 var (
@@ -98,8 +99,8 @@ func (p *jacobian) twin() twinPoint {
 func (p twinPoint) equal(q twinPoint) bool { return p.x.Cmp(q.x) == 0 && p.y.Cmp(q.y) == 0 }
 
 // twinDecode decodes a key with math/big, nil if it is none. The library's own decoding is not used: it multiplies field elements
-// wrongly where the low limbs of the two have the product 2^63 mod 2^64 (v0.44.0, amd64 with BMI2), so that any x with that
-// low limb becomes another.
+// wrongly where the low limbs of the two have the product 2^63 mod 2^64 (v0.44.0, amd64 with BMI2), so that an x with that low
+// limb becomes another.
 func twinDecode(b *[KeySize]byte) (p twinPoint, ok bool) {
 	x := number(b[1:])
 	if b[0] != 2 && b[0] != 3 || x.Cmp(bigP) >= 0 {
@@ -163,7 +164,7 @@ func bigMult(s, t *big.Int, p twinPoint) (acc twinPoint) {
 }
 
 // twinVerify is the rule of the package comment, written with the library and with its own verification. Where these two
-// differ, as they may where the library multiplies wrongly, the schoolbook decides.
+// differ, or the library cannot read the key, since it multiplies wrongly, the schoolbook decides.
 func twinVerify(t reporter, key [KeySize]byte, digest [32]byte, sig [SignatureSize]byte) bool {
 	t.Helper()
 	p, ok := twinDecode(&key)
@@ -185,10 +186,12 @@ func twinVerify(t reporter, key [KeySize]byte, digest [32]byte, sig [SignatureSi
 		isO := nonce.x.Sign() == 0 && nonce.y.Sign() == 0
 		return !isO && modN(new(big.Int).Add(number(digest[:]), nonce.x)).Cmp(r) == 0, flag
 	}
-	valid, flag := rule(twinMult(s, sum, p))
-	if valid != libraryVerify(t, p, digest, sig) {
-		valid, flag = rule(bigMult(s, sum, p))
+	if bigCurve.IsOnCurve(p.x, p.y) {
+		if valid, flag := rule(twinMult(s, sum, p)); valid == libraryVerify(t, p, digest, sig) {
+			return valid && flag == sig[64]
+		}
 	}
+	valid, flag := rule(bigMult(s, sum, p))
 	return valid && flag == sig[64]
 }
 

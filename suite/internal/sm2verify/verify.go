@@ -264,28 +264,19 @@ func (b *batch) holds(list []live) bool {
 		b.sums[slot].addProduct(z, &l.t)
 		b.equation.add(&l.negative, z)
 	}
-	b.addKey(generatorTerms(), &base)
+	b.addTerm(&generator, raisedGenerator(), &base)
 	for i, key := range b.keys {
-		b.addKey(&key.terms, &b.sums[i])
+		b.addTerm(&key.point, key.raised(), &b.sums[i])
 	}
 	return b.equation.holds()
 }
 
-// addKey adds k·P to the equation; terms are P and 2^128·P.
-func (b *batch) addKey(terms *[2]affine, k *wide) {
+// addTerm adds k·P to the equation, in two parts; high is 2^128·P.
+func (b *batch) addTerm(p, high *affine, k *wide) {
 	v := k.mod()
-	b.equation.add(&terms[0], [2]uint64{v[0], v[1]})
-	b.equation.add(&terms[1], [2]uint64{v[2], v[3]})
+	b.equation.add(p, [2]uint64{v[0], v[1]})
+	b.equation.add(high, [2]uint64{v[2], v[3]})
 }
 
-// generatorTerms returns G and 2^128·G.
-var generatorTerms = sync.OnceValue(func() *[2]affine {
-	terms := [2]affine{generator}
-	var high [1]jacobian
-	high[0].set(&generator)
-	for range coefficientBits {
-		high[0].double()
-	}
-	normalize(terms[1:], high[:])
-	return &terms
-})
+// raisedGenerator returns 2^128·G.
+var raisedGenerator = sync.OnceValue(func() *affine { return raise(&generator) })
