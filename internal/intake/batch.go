@@ -179,20 +179,21 @@ func (in *Intake) sweep() {
 		in.lookUp(p, nil, ErrNotIncluded)
 	}
 	epoch, _ := in.cfg.Chain.Epoch()
-	now, wall := in.cfg.Clock.Now(), in.cfg.Chain.Now()
+	now := in.cfg.Clock.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for digest, f := range in.flight {
 		switch {
 		case f.sending:
-		case f.epoch != epoch || wall > f.wall+ledger.BatchAgeMax+ledger.Minute:
+		case now.Sub(f.sent) < in.resendAfter(f) && f.epoch == epoch:
+		case f.epoch != epoch || f.tries > resendDoublings:
 			delete(in.flight, digest)
 			for _, p := range f.txs {
 				if !p.settled {
 					in.push(p)
 				}
 			}
-		case now.Sub(f.sent) >= in.resendAfter(f):
+		default:
 			in.metrics.resent.Inc()
 			in.send(f)
 		}
@@ -205,7 +206,8 @@ func (in *Intake) resendAfter(f *flight) time.Duration {
 	return in.cfg.ResendAfter << min(f.tries-1, resendDoublings)
 }
 
-// resendDoublings bounds the pause between two tries at 16 times the first.
+// resendDoublings bounds the pause between two tries at 16 times the first. After that one the batch is made anew: an engine
+// may have dropped it for good, which must not take the room of others for long.
 const resendDoublings = 4
 
 // Executed takes the receipts of a block and tells whoever waits for them. It does not block.
