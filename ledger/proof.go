@@ -126,8 +126,8 @@ func GenesisPin(s suite.Suite, g *Genesis) Pin {
 type VerifyOptions struct {
 	// Lab accepts proofs from lab networks.
 	Lab bool
-	// MaxAge refuses proofs whose header is older than this at Now, and ones from the future; 0 accepts any age. Both are
-	// wall time.
+	// MaxAge refuses proofs whose header is older than this at Now, ones from the future and ones of an epoch before the pinned one;
+	// 0 accepts any age. Both are wall time.
 	MaxAge Time
 	Now    Time
 	// Pin is the newest epoch verified before; nil begins with the genesis.
@@ -168,6 +168,10 @@ func VerifyProof(s suite.Suite, g *Genesis, p *Proof, o VerifyOptions) (*Verdict
 	}
 	if err := checkProofHeader(s, g, &p.Header, &pin); err != nil {
 		return nil, err
+	}
+	if o.Pin != nil && p.Header.Epoch < o.Pin.Epoch && p.Header.Height >= o.Pin.Height {
+		return nil, fmt.Errorf("the header of height %d is of epoch %d, which ended below height %d of the pinned epoch %d",
+			p.Header.Height, p.Header.Epoch, o.Pin.Height, o.Pin.Epoch)
 	}
 	if err := VerifyCertificate(s, pin.Validators, &p.Header, &p.Certificate); err != nil {
 		return nil, err
@@ -279,6 +283,8 @@ func checkAge(h *Header, o VerifyOptions) error {
 	switch {
 	case o.MaxAge == 0:
 		return nil
+	case o.Pin != nil && h.Epoch < o.Pin.Epoch:
+		return fmt.Errorf("%w: epoch %d was over before the pinned epoch %d, whatever time its header names", ErrStaleProof, h.Epoch, o.Pin.Epoch)
 	case h.Wall > o.Now+Minute:
 		return fmt.Errorf("%w to judge: its header of %s lies in the future of this clock", ErrStaleProof, h.Wall)
 	case h.Wall < o.Now-o.MaxAge:

@@ -260,6 +260,21 @@ func TestPinnedEpoch(t *testing.T) {
 	if err != nil || v.Pin.Epoch != 1 || v.Pin.Height != 15 {
 		t.Fatalf("after an older proof: %+v, %v", v, err)
 	}
+	// Validators of epoch 0 whose keys were stolen since certify a header of their epoch for today: it stands at or above what is
+	// pinned of a later epoch, or cannot be called fresh.
+	for _, height := range []ledger.Height{pin.Height - ledger.Lag, 10_000} {
+		if v, err := ledger.VerifyProof(w.s, &w.genesis, w.receiptProof(t, 0, height), ledger.VerifyOptions{Pin: &pin}); err == nil {
+			t.Errorf("a header of epoch 0 at height %d is accepted after height %d of epoch 1: %+v", height+ledger.Lag, pin.Height, v)
+		}
+	}
+	below := w.receiptProof(t, 0, pin.Height-ledger.Lag-1)
+	if _, err := ledger.VerifyProof(w.s, &w.genesis, below, ledger.VerifyOptions{Pin: &pin}); err != nil {
+		t.Errorf("an old proof of epoch 0: %v", err)
+	}
+	v, err = ledger.VerifyProof(w.s, &w.genesis, below, ledger.VerifyOptions{Pin: &pin, MaxAge: ledger.Hour, Now: below.Header.Wall})
+	if !errors.Is(err, ledger.ErrStaleProof) || v == nil {
+		t.Errorf("an old proof that calls itself fresh: %+v, %v", v, err)
+	}
 	// Validators of epoch 0 that rewrite history from there are found out.
 	forked := pin
 	forked.Validators = w.epochs[2]
@@ -285,4 +300,48 @@ func FuzzProof(f *testing.F) {
 			t.Fatalf("an invented proof shows %+v", v)
 		}
 	})
+}
+
+// TestRootsAreNotMixedUp: what stands under one of a header's roots is not proven by another of them, and a proof of one kind is none of the other.
+func TestRootsAreNotMixedUp(t *testing.T) {
+	w := newWorld(t, "sm", ledger.ClockReal)
+	receipt, state := w.receiptProof(t, 0, 5), w.stateProof(t, 0, 5)
+	roots := func(h *ledger.Header) []*suite.Hash {
+		return []*suite.Hash{&h.ReceiptsRoot, &h.StateRoot, &h.WriteRoot, &h.PayloadRoot, &h.PayloadHash, &h.Previous, &h.Proposal}
+	}
+	for kind, p := range map[int]*ledger.Proof{0: receipt, 1: state} {
+		good := *roots(&p.Header)[kind]
+		for i := range roots(&p.Header) {
+			bad := *p
+			*roots(&bad.Header)[kind] = suite.Hash{}
+			*roots(&bad.Header)[i] = good
+			bad.Certificate = w.certify(t, &bad.Header, 3)
+			_, err := verify(w, codec.MustMarshal(&bad), ledger.VerifyOptions{})
+			if (err == nil) != (i == kind) {
+				t.Errorf("root %d in the place of root %d: %v", kind, i, err)
+			}
+		}
+	}
+	// All roots alike, and the subject of the other kind.
+	for _, pair := range [][2]*ledger.Proof{{receipt, state}, {state, receipt}} {
+		bad := *pair[0]
+		bad.Kind, bad.Subject = pair[1].Kind, pair[1].Subject
+		for _, root := range roots(&bad.Header) {
+			*root = *roots(&pair[0].Header)[pair[0].Kind-1]
+		}
+		bad.Certificate = w.certify(t, &bad.Header, 3)
+		if v, err := verify(w, codec.MustMarshal(&bad), ledger.VerifyOptions{}); err == nil {
+			t.Errorf("kind %d under the root of kind %d shows %+v", bad.Kind, pair[0].Kind, v)
+		}
+	}
+	// A header below the lag commits to nothing, not even to an absence in an empty tree.
+	for height := range ledger.Height(ledger.Lag) {
+		p := *w.stateProof(t, 0, 5)
+		p.Header = w.header(0, height)
+		p.Certificate = w.certify(t, &p.Header, 3)
+		p.Subject = codec.MustMarshal(&ledger.StateSubject{Key: []byte{1}, Path: merkle.StateProof{Version: 1, End: merkle.EndEmpty}})
+		if v, err := verify(w, codec.MustMarshal(&p), ledger.VerifyOptions{}); err == nil {
+			t.Errorf("a header of height %d shows %+v", height, v)
+		}
+	}
 }
