@@ -391,6 +391,7 @@ func TestSubmitProvenComparesAnswerAndProof(t *testing.T) {
 	}{
 		{"the same", func(o api.Outcome) ledger.Receipt { return *o.Receipt }, true},
 		{"another code", func(o api.Outcome) ledger.Receipt { r := *o.Receipt; r.Code = 400; return r }, false},
+		{"an attempt that was not final", func(o api.Outcome) ledger.Receipt { r := *o.Receipt; r.Final = false; return r }, false},
 		{"another transaction", func(o api.Outcome) ledger.Receipt { r := *o.Receipt; r.Tx = suite.Hash{5}; return r }, false},
 	} {
 		var tx *ledger.SignedTx

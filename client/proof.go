@@ -25,8 +25,11 @@ func (c *Client) TransactionProof(ctx context.Context, id suite.Hash) (*Proven, 
 	if err != nil {
 		return nil, err
 	}
-	if r := p.Verdict.Receipt; r == nil || r.Tx != id {
+	switch r := p.Verdict.Receipt; {
+	case r == nil || r.Boundary || r.Tx != id:
 		return nil, fmt.Errorf("the node proved something else than transaction %s", id)
+	case !r.Final: // another attempt may have succeeded
+		return nil, fmt.Errorf("the node proved an attempt at transaction %s that settles nothing", id)
 	}
 	return p, nil
 }
