@@ -47,8 +47,14 @@ const (
 // keys strictly ascending in bytewise order of their encodings, text in UTF-8, no tags, floats, undefined or
 // other simple values than false, true and null. It allocates nothing unless it fails. It holds for content
 // that is carried as RawMessage too.
-func Check(b []byte) error {
-	c := checker{b: b}
+func Check(b []byte) error { return check(b, nil) }
+
+// CheckTexts is Check, and besides calls text for every text string in b, whether it is a key or a value and in whatever it is nested.
+// It stops at the first error that text returns.
+func CheckTexts(b []byte, text func(s []byte) error) error { return check(b, text) }
+
+func check(b []byte, text func([]byte) error) error {
+	c := checker{b: b, text: text}
 	if err := c.value(0); err != nil {
 		return fmt.Errorf("at byte %d: %w", c.off, err)
 	}
@@ -60,8 +66,9 @@ func Check(b []byte) error {
 
 // checker walks over b. Invariant: 0 <= off <= len(b).
 type checker struct {
-	b   []byte
-	off int
+	b    []byte
+	off  int
+	text func(s []byte) error // nil if texts need only be UTF-8
 }
 
 // value checks the value at off and moves behind it; depth is how many arrays and maps enclose it.
@@ -135,6 +142,11 @@ func (c *checker) str(major byte, length uint64) error {
 	s := c.b[c.off : c.off+int(length)]
 	if major == majorText && !utf8.Valid(s) {
 		return ErrUTF8
+	}
+	if major == majorText && c.text != nil {
+		if err := c.text(s); err != nil {
+			return err
+		}
 	}
 	c.off += int(length)
 	return nil

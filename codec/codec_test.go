@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -364,5 +365,29 @@ func BenchmarkCheck(b *testing.B) {
 		if err := Check(data); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestCheckTextsSeesEveryText: keys, values and whatever nests them, and nothing that is not text.
+func TestCheckTextsSeesEveryText(t *testing.T) {
+	b := MustMarshal(map[string]any{"a": []any{"b", []byte("not text"), map[string]any{"c": "d"}, 7, ""}})
+	var seen []string
+	if err := CheckTexts(b, func(s []byte) error { seen = append(seen, string(s)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a", "b", "c", "d", ""}; !slices.Equal(seen, want) {
+		t.Errorf("saw %q, want %q", seen, want)
+	}
+	stop := errors.New("stop")
+	if err := CheckTexts(b, func(s []byte) error {
+		if string(s) == "c" {
+			return stop
+		}
+		return nil
+	}); !errors.Is(err, stop) {
+		t.Errorf("an error of text gives %v", err)
+	}
+	if err := CheckTexts(append(b, 0), func([]byte) error { return nil }); !errors.Is(err, ErrTrailing) {
+		t.Errorf("bytes after the value give %v", err)
 	}
 }

@@ -135,7 +135,8 @@ func NewOp(party PartyID, body Body) Op {
 	return Op{Kind: body.Kind(), Party: party, Body: codec.MustMarshal(body)}
 }
 
-// Decode returns the operation's body as a pointer to the type its kind names.
+// Decode returns the operation's body as a pointer to the type its kind names. A body with text that holds controls or invisible
+// characters is an error.
 func (o *Op) Decode() (Body, error) {
 	info, ok := kinds[o.Kind]
 	if !ok {
@@ -143,6 +144,9 @@ func (o *Op) Decode() (Body, error) {
 	}
 	body := info.New()
 	if err := codec.Unmarshal(o.Body, body); err != nil {
+		return nil, fmt.Errorf("%s: %w", info.Name, err)
+	}
+	if err := codec.CheckTexts(o.Body, checkText); err != nil {
 		return nil, fmt.Errorf("%s: %w", info.Name, err)
 	}
 	return body, nil

@@ -202,3 +202,30 @@ func TestDerivedIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestTextThatIsNotSeen: nothing that a person reads before signing can be hidden or dressed up, wherever in an operation it stands.
+func TestTextThatIsNotSeen(t *testing.T) {
+	hold := func(text string) ledger.Op { return ledger.NewOp("P", &ledger.MoneyHold{Beneficiary: "Q", Ref: text}) }
+	nested := func(text string) ledger.Op {
+		return ledger.NewOp("P", &ledger.ProposalCreate{Ops: []ledger.Op{hold(text)}, Parties: []ledger.PartyID{"P"}})
+	}
+	for _, text := range []string{
+		"", "INV-2026/0915", "华辰汽车 第三批货款", "Müller & Söhne — 3 %", "𠮷野家", "한국", "नमस्ते", "👍",
+	} {
+		for _, op := range []ledger.Op{hold(text), nested(text)} {
+			if _, err := op.Decode(); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	}
+	for _, text := range []string{
+		"a\nApproved by everybody", "a\x1b[2K\rVALID", "a\x00b", "a\tb", "\x7f", "\u0085", "paid\u202e000,1", "a\u2066b", "a\u200bb", "a\u2028b",
+		"\ufeff", "a\u00adb", "\u3164", "x\U000e0041", "a\u200d",
+	} {
+		for _, op := range []ledger.Op{hold(text), nested(text)} {
+			if _, err := op.Decode(); err == nil {
+				t.Errorf("%q is accepted in %s", text, op.Kind)
+			}
+		}
+	}
+}
