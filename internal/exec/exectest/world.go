@@ -291,7 +291,7 @@ func (w *World) Intake(b []byte) (exec.Tx, error) {
 // Audit recomputes from the whole state what the checks at each commit derive from its changes: what banks owe, every
 // voucher from the ground, every issuer.
 func (w *World) Audit() error {
-	return errors.Join(w.auditMoney(), w.auditHeld(), w.auditTrade())
+	return errors.Join(w.auditMoney(), w.auditHeld(), w.auditTrade(), w.auditDrawn())
 }
 
 // auditHeld verifies that what is held of every account is what holds, vouchers and pools have set aside of it.
