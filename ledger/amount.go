@@ -92,9 +92,12 @@ func ParseYuan(s string) (Fen, error) {
 			return 0, fmt.Errorf("amount %q is not a number of yuan such as 12,000,000.00", s)
 		}
 	}
+	if whole == "" {
+		return 0, fmt.Errorf("amount %q is not a number of yuan such as 12,000,000.00", s)
+	}
 	n, err := strconv.ParseUint(whole+frac, 10, 64)
-	if err != nil || whole == "" || n > uint64(AmountMax) {
-		return 0, fmt.Errorf("amount %q is out of range", s)
+	if err != nil || n > uint64(AmountMax) {
+		return 0, fmt.Errorf("amount %q is beyond the most, %s", s, AmountMax)
 	}
 	return Fen(n), nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -168,29 +169,29 @@ func (b *binder) stretch(from, to *ledger.Fen) {
 	})
 }
 
-// completeParties offers the profile's short names.
+// completeParties offers the profile's short names for a flag.
 func (b *binder) completeParties(flag string) {
-	must(b.cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		if b.s.resolveHome() != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		p, err := b.s.loadProfile()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for name := range p.Parties {
-			names = append(names, name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}))
+	must(b.cmd.RegisterFlagCompletionFunc(flag, b.s.offerParties))
+}
+
+// offerParties offers the profile's short names.
+func (s *session) offerParties(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	s.resolveHome()
+	p, err := s.loadProfile()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for name := range p.Parties {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeKeys offers the names of the user's keys.
 func (s *session) completeKeys(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	if s.resolveHome() != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+	s.resolveHome()
 	dir, err := s.keys()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
@@ -206,13 +207,40 @@ func (s *session) completeKeys(*cobra.Command, []string, string) ([]string, cobr
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeArgs keeps the shell from offering files where none belong.
-func completeArgs(cmd *cobra.Command) {
+// flagWords are the words that flags of a name take, whatever the command.
+var flagWords = []struct {
+	flag  string
+	words []string
+}{
+	{"wait", []string{"none", "committed", "proven"}}, {"suite", []string{"sm", "intl"}}, {"clock", []string{"real", "lab"}},
+	{"purpose", []string{"issue", "finance"}}, {"proceeds", []string{"pledgee", "deposit"}}, {"basis", []string{"360", "365"}}, {"size", sizeNames},
+	{"role", []string{"validator", "gateway"}}, {"log-level", []string{"debug", "info", "warn", "error"}}, {"log-format", []string{"text", "json"}},
+}
+
+// completeArgs offers parties, keys, words and files where they belong, and nothing elsewhere.
+func (s *session) completeArgs(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		completeArgs(c)
+		s.completeArgs(c)
 	}
-	if cmd.ValidArgsFunction == nil && !strings.Contains(cmd.Use, "FILE") {
-		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	for _, f := range flagWords {
+		if cmd.Flags().Lookup(f.flag) != nil {
+			must(cmd.RegisterFlagCompletionFunc(f.flag, cobra.FixedCompletions(f.words, cobra.ShellCompDirectiveNoFileComp)))
+		}
+	}
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		names := strings.Fields(cmd.Use)[1:]
+		if len(args) >= len(names) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		switch name := names[len(args)]; {
+		case name == "PARTY" || name == "BANK" || name == "HOLDER":
+			return s.offerParties(cmd, args, text)
+		case name == "NAME" && cmd.Parent().Name() == "key" && cmd.Name() != "new":
+			return s.completeKeys(cmd, args, text)
+		case strings.Contains(name, "FILE"):
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -45,7 +45,7 @@ func newConfigCmd(s *session) *cobra.Command {
 	}
 	set := bindSettings(show)
 	show.RunE = func(*cobra.Command, []string) error {
-		n, err := config.Load(s.home, s.sys.Env, set())
+		n, err := s.nodeConfig(set())
 		if err != nil {
 			return err
 		}
@@ -56,4 +56,16 @@ func newConfigCmd(s *session) *cobra.Command {
 		return s.print(n, func(o *output) { o.b.Write(text) })
 	}
 	return group("config", "A node's configuration", show.Example, show)
+}
+
+// nodeConfig loads the configuration of the node whose home is --home.
+func (s *session) nodeConfig(flags map[string]string) (*config.Node, error) {
+	if err := s.homeless(); err != nil {
+		return nil, err
+	}
+	n, err := config.Load(s.home, s.sys.Env, flags)
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return n, nil
 }

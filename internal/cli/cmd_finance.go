@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ func financeQuote(s *session) *cobra.Command {
 			op := &ledger.FinanceQuote{Basis: 360}
 			b.id(&op.Request, "REQUEST")
 			b.flag("rate", "yearly rate in percent", into(&op.RateBps, parseRate))
-			b.flag("basis", "days of a year: 360 or 365", into(&op.Basis, func(text string) (uint16, error) {
+			b.flag("basis", "days of a year: 360, the default, or 365", into(&op.Basis, func(text string) (uint16, error) {
 				return pick(text, []string{"360", "365"}, []uint16{360, 365})
 			})).optional()
 			b.amount(&op.Fee, "fee", "fee deducted from the price").optional()
@@ -110,7 +111,7 @@ func financeRegister(s *session) *cobra.Command {
 			op := &ledger.FinanceRegister{}
 			b.id(&op.Request, "REQUEST")
 			b.text(&op.Number, "number", "registration number")
-			bindPast(b, &op.At, "at", "time of registration; default: now")
+			bindPast(b, &op.At, "at", "time of registration, such as 2026-09-15T09:00; default: now")
 			return op
 		},
 	}.command(s)
@@ -172,7 +173,10 @@ func (s *session) netToday(ctx context.Context, request suite.Hash) (ledger.Fen,
 			return quotes[i].Net, nil
 		}
 	}
-	return 0, fmt.Errorf("request %s is %s and no chosen quote says what to pay; give --net", request, r.State)
+	if r.Chosen == "" {
+		return 0, fmt.Errorf("request %s is %s: the holder has chosen no quote, so there is nothing to pay (aval finance show %s)", request, r.State, request)
+	}
+	return 0, fmt.Errorf("request %s is %s, and the quote of %s says nothing to pay (aval finance show %s)", request, r.State, s.partyName(r.Chosen), request)
 }
 
 func (s *session) quotes(ctx context.Context, request suite.Hash) ([]api.Quote, error) {
@@ -215,17 +219,34 @@ func financeShow(s *session) *cobra.Command {
 }
 
 func (s *session) showRequest(o *output, r *api.Request, quotes []api.Quote) {
-	o.fields("Request", r.ID, "State", r.State, "Voucher", r.Voucher, "Range", span(r.From, r.To), "Amount", r.Amount,
-		"Holder", s.partyName(r.Holder), "Until", when(r.AcceptBy), "Chosen", s.partyName(r.Chosen), "Registered", r.Number)
-	if r.Net > 0 {
-		o.fields("Days", r.Days, "Interest", r.Interest, "Net", r.Net)
+	asked := []string{}
+	for _, id := range r.Funders {
+		asked = append(asked, s.partyName(id))
 	}
+	if len(asked) == 0 {
+		asked = append(asked, "every funder")
+	}
+	days, interest, net := "", "", ""
+	if r.Net > 0 {
+		days, interest, net = strconv.Itoa(int(r.Days)), r.Interest.String(), r.Net.String()
+	}
+	o.fields("Request", r.ID, "State", r.State, "Voucher", r.Voucher, "Range", span(r.From, r.To), "Amount", r.Amount,
+		"Holder", s.partyName(r.Holder), "Asked", strings.Join(asked, ", "), "Until", when(r.AcceptBy), "Chosen", s.partyName(r.Chosen),
+		"Registered", r.Number, "Days", days, "Interest", interest, "Net", net)
 	o.line("")
+	if len(quotes) == 0 {
+		o.line("No quotes yet")
+		return
+	}
 	var rows [][]string
 	for i := range quotes {
 		q := &quotes[i]
+		days, interest, net := "–", "–", "–" // of a quote by which nothing can be disbursed any more
+		if q.Net > 0 {
+			days, interest, net = strconv.Itoa(int(q.Days)), q.Interest.String(), q.Net.String()
+		}
 		rows = append(rows, []string{s.partyName(q.Funder), percent(q.RateBps), strconv.Itoa(int(q.Basis)), q.Fee.String(),
-			strconv.Itoa(int(q.Days)), q.Interest.String(), q.Net.String(), when(q.ValidUntil), words(q.Recourse, "recourse", q.Lapsed, "lapsed")})
+			days, interest, net, when(q.ValidUntil), words(q.Recourse, "recourse", q.Lapsed, "lapsed")})
 	}
 	o.table([]string{"funder", ">rate", ">basis", ">fee", ">days", ">interest", ">net today", "valid until", "terms"}, rows)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -106,6 +107,9 @@ func (s *session) found(f *founding) error {
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
+	if most := 65535 - genesis.LinkPortOffset - f.validators - f.observers; f.basePort < 1 || f.basePort > most {
+		return usage("base port %d: choose 1 to %d", f.basePort, most)
+	}
 	if err := genesis.CheckEmpty(f.dir); err != nil {
 		return err
 	}
@@ -114,6 +118,10 @@ func (s *session) found(f *founding) error {
 		return err
 	}
 	nodes, err := n.Write(genesis.Layout{Dir: f.dir, Host: f.host, BasePort: f.basePort, Passphrase: secret, Iterations: f.iterations})
+	if err != nil {
+		return err
+	}
+	home, err := filepath.Abs(filepath.Join(f.dir, genesis.ClientDir))
 	if err != nil {
 		return err
 	}
@@ -134,9 +142,22 @@ func (s *session) found(f *founding) error {
 		}
 		o.table([]string{"node", "role", "home", "http", "links"}, rows)
 		o.line("")
+		o.line("All keys are encrypted under the passphrase %s.", s.passphraseSource())
 		o.line("Start a node with          aval node run --home %s", nodes[0].Home)
-		o.line("Use the command line with  export AVAL_HOME=%s/%s", f.dir, genesis.ClientDir)
+		o.line("Use the command line with  export AVAL_HOME=%q", home)
+		o.line("Admit organisations with   aval party scope, aval credential issue, aval party onboard (see their --help)")
 	})
+}
+
+// passphraseSource says where the passphrase came from, because one that was set for another purpose is easily overlooked.
+func (s *session) passphraseSource() string {
+	if s.passphraseFile != "" {
+		return "in " + s.passphraseFile
+	}
+	if v, ok := s.sys.Env("AVAL_PASSPHRASE"); ok && v != "" {
+		return "in $AVAL_PASSPHRASE"
+	}
+	return "that was typed"
 }
 
 func networkShow(s *session) *cobra.Command {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"aval/internal/config"
 	"aval/internal/node"
 )
 
@@ -25,9 +24,9 @@ func newNodeCmd(s *session) *cobra.Command {
 	}
 	set := bindSettings(run)
 	run.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := config.Load(s.home, s.sys.Env, set())
+		c, err := s.nodeConfig(set())
 		if err != nil {
-			return &exitError{code: exitUsage, err: err}
+			return err
 		}
 		source := s.passphrases()
 		source.File = c.Path(c.PassphraseFile)

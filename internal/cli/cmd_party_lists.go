@@ -44,7 +44,7 @@ func (s *session) showHoldings(o *output, lots []api.Lot) {
 	for i := range lots {
 		l := &lots[i]
 		sum += l.Amount
-		rows = append(rows, []string{l.Voucher.String(), l.From.String(), l.Amount.String(), s.partyName(l.Issuer), l.Due.String(), lotText(l)})
+		rows = append(rows, []string{l.Voucher.String(), l.From.String(), l.Amount.String(), s.partyName(l.Issuer), l.Due.String(), s.lotText(l)})
 	}
 	o.table([]string{"voucher", ">from", ">amount", "owed by", "due", "state"}, rows)
 	o.line("")
@@ -52,9 +52,15 @@ func (s *session) showHoldings(o *output, lots []api.Lot) {
 }
 
 // lotText says in words what a lot is.
-func lotText(l *api.Lot) string {
-	text := l.Effective
-	if more := words(l.Frozen, "frozen", l.Pledged, "pledged", l.Lapsed, "lock lapsed"); more != "" {
+func (s *session) lotText(l *api.Lot) string {
+	text, pledged := l.Effective, ""
+	if l.Pledge != nil {
+		pledged = "pledged to " + s.partyName(l.Pledge.Pledgee)
+		if l.Pledge.Number == "" {
+			pledged += ", not registered"
+		}
+	}
+	if more := words(l.Frozen, "frozen", l.Pledged, pledged, l.Lapsed, "lock lapsed"); more != "" {
 		text += ", " + more
 	}
 	return text

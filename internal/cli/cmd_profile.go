@@ -26,6 +26,9 @@ func profileInit(s *session) *cobra.Command {
 			"the network id: compare it with what the network's operators told you before you trust it.",
 		Example: "  aval profile init --node http://127.0.0.1:8080 --genesis genesis.cbor\n  aval profile init --node http://127.0.0.1:8080", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.homeless(); err != nil {
+				return err
+			}
 			path := filepath.Join(s.home, config.ProfileName)
 			if _, err := os.Stat(path); err == nil {
 				return fmt.Errorf("%s exists; edit it, or choose another --home", path)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +75,11 @@ func proofGet(s *session, use, short, example string, key func(args []string) ([
 			}
 			return s.print(newVerdictView(p.Verdict), func(o *output) {
 				o.line("%s", verdictLine(p.Verdict))
-				o.line("Written to %s (%d bytes). Verify with   aval verify %s --genesis GENESIS", out, len(p.File), out)
+				lab := ""
+				if p.Verdict.Lab {
+					lab = " --lab"
+				}
+				o.line("Written to %s (%d bytes). Verify with   aval verify %s --genesis GENESIS%s", out, len(p.File), out, lab)
 			})
 		},
 	}
@@ -141,16 +144,36 @@ func subjectText(v *ledger.Verdict) string {
 		if r.Boundary {
 			return fmt.Sprintf("due-date work %d: %s", r.Index, r.Code)
 		}
-		return fmt.Sprintf("transaction %s: %s", r.Tx, r.Code)
+		return fmt.Sprintf("transaction %s: %s%s", r.Tx, r.Code, eventsText(r.Events))
 	}
-	what := tableName(v.Key)
 	if !v.Present {
-		return fmt.Sprintf("%s %x: absent", what, v.Key)
+		return describeKey(v.Key) + ": absent"
 	}
 	if plain := describe(decodeRecord(v.Key, v.Value)); plain != "" {
 		return fmt.Sprintf("%s, since height %d", plain, v.Written)
 	}
-	return fmt.Sprintf("%s %x: written at height %d", what, v.Key, v.Written)
+	return fmt.Sprintf("%s: written at height %d", describeKey(v.Key), v.Written)
+}
+
+// eventsText says in a few words what happened; `aval proof show` has all of it.
+func eventsText(events []ledger.Event) string {
+	const most = 3
+	var words []string
+	for i := range events {
+		text := events[i].Kind
+		if events[i].Amount != 0 {
+			text += " " + events[i].Amount.String()
+		}
+		if i == most {
+			words = append(words, fmt.Sprintf("%d more", len(events)-most))
+			break
+		}
+		words = append(words, text)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(words, ", ")
 }
 
 // verdictLine is the one line about a valid proof.
@@ -189,18 +212,22 @@ func (s *session) verifyFile(path string, lab bool, maxAge ledger.Time) (*ledger
 	}
 	p, err := ledger.DecodeProof(b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s is no proof, or a damaged one: %w", path, err)
 	}
 	pins := client.PinDir(s.inHome("pins"))
-	pin, err := pins.Load(s.genesis.NetworkID(s.suite))
-	if err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
+	var pin *ledger.Pin
+	if s.home != "" {
+		if pin, err = pins.Load(s.genesis.NetworkID(s.suite)); err != nil {
+			return nil, &exitError{code: exitUsage, err: err}
+		}
 	}
 	v, err := ledger.VerifyProof(s.suite, s.genesis, p, ledger.VerifyOptions{Lab: lab, MaxAge: maxAge, Now: s.wall(), Pin: pin})
 	if v == nil {
 		return nil, err
 	}
-	if pin == nil || pin.Epoch != v.Pin.Epoch || pin.Height != v.Pin.Height {
+	if s.home == "" {
+		fmt.Fprintf(s.sys.Stderr, "Note: the verified epoch was not kept: %v\n", s.homeless())
+	} else if pin == nil || pin.Epoch != v.Pin.Epoch || pin.Height != v.Pin.Height {
 		if serr := pins.Save(&v.Pin); serr != nil {
 			fmt.Fprintf(s.sys.Stderr, "Note: the verified epoch was not kept: %v\n", serr)
 		}
@@ -210,7 +237,7 @@ func (s *session) verifyFile(path string, lab bool, maxAge ledger.Time) (*ledger
 
 func newVerifyCmd(s *session) *cobra.Command {
 	var lab bool
-	var maxAge time.Duration
+	var maxAge string
 	cmd := &cobra.Command{
 		Use: "verify FILE", Short: "Verify a proof file with the genesis alone, offline",
 		Long: "Verify checks every signature and hash in a proof file against the genesis, without asking any node, and prints one line.\n" +
@@ -219,24 +246,20 @@ func newVerifyCmd(s *session) *cobra.Command {
 		Example: "  aval verify proof.cbor --genesis genesis.cbor\n  aval verify proof.cbor --genesis genesis.cbor --max-age 24h --lab",
 		Args:    needArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if maxAge < 0 {
-				return usage("--max-age must not be negative")
+			age, err := parseSpan(maxAge)
+			if err != nil {
+				return fmt.Errorf("--max-age: %w", err)
 			}
 			if err := s.loadGenesis(); err != nil {
 				return &exitError{code: exitUsage, err: err}
 			}
-			v, err := s.verifyFile(args[0], lab, ageLimit(maxAge))
+			v, err := s.verifyFile(args[0], lab, age)
 			return s.printVerdict(v, err)
 		},
 	}
 	cmd.Flags().BoolVar(&lab, "lab", false, "accept a lab network, whose clock can be moved")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "refuse proofs whose header is older, such as 24h; 0 accepts any")
+	cmd.Flags().StringVar(&maxAge, "max-age", "0", "refuse proofs whose header is older than this `duration`, such as 24h or 7d; 0 accepts any")
 	return cmd
-}
-
-// ageLimit rounds up to whole milliseconds, because 0 accepts any age.
-func ageLimit(d time.Duration) ledger.Time {
-	return ledger.Time((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 // printVerdict prints the one line and returns what decides the exit code.

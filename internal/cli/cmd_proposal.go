@@ -103,23 +103,3 @@ func proposalShow(s *session) *cobra.Command {
 		}
 	})
 }
-
-func newClockCmd(s *session) *cobra.Command {
-	advance := operation{
-		use: "advance", short: "Move a lab network's clock forward; it stops at each due date until that day's work is done",
-		example: "  aval clock advance 2027-01-13T09:00 --sign clock\n  aval clock advance 30d --sign clock",
-		body: func(b *binder) ledger.Body {
-			op := &ledger.ClockAdvance{}
-			b.arg("TO", func(ctx context.Context, text string) (err error) {
-				if d, derr := ledger.ParseDate(text); derr == nil {
-					op.To = d.Start()
-					return nil
-				}
-				op.To, err = s.parseMoment(ctx, text)
-				return err
-			})
-			return op
-		},
-	}
-	return group("clock", "The clock of a lab network", advance.example, advance.command(s))
-}

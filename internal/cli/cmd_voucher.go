@@ -149,7 +149,7 @@ func voucherPledge(s *session) *cobra.Command {
 			b.id(&op.Voucher, "VOUCHER")
 			b.stretch(&op.From, &op.To)
 			b.party(&op.Pledgee, "pledgee", "to whom")
-			b.flag("proceeds", "where the money goes at maturity: pledgee or deposit", into(&op.Proceeds, func(text string) (ledger.Proceeds, error) {
+			b.flag("proceeds", "where the money goes at maturity: pledgee, the default, or deposit, which holds it until the release", into(&op.Proceeds, func(text string) (ledger.Proceeds, error) {
 				return pick(text, []string{"pledgee", "deposit"}, []ledger.Proceeds{ledger.ProceedsPledgee, ledger.ProceedsDeposit})
 			})).optional()
 			b.text(&op.Ref, "ref", "the secured debt").optional()
@@ -167,7 +167,7 @@ func voucherRecordPledge(s *session) *cobra.Command {
 			b.id(&op.Voucher, "VOUCHER")
 			b.amount(&op.Lot, "lot", "where the lot begins in the voucher")
 			b.text(&op.Number, "number", "registration number")
-			bindPast(b, &op.At, "at", "time of registration; default: now")
+			bindPast(b, &op.At, "at", "time of registration, such as 2026-09-15T09:00; default: now")
 			return op
 		},
 	}.command(s)

@@ -16,6 +16,8 @@ import (
 func voucherOffer(s *session) *cobra.Command {
 	return operation{
 		use: "offer", short: "Cut a lot into parts and offer them to others as payment",
+		more: "A part pays the invoices that it names. The debt is discharged when the offer is accepted; with 'discharge payment', only when the\n" +
+			"voucher is paid. With 'recourse' the new holder may fall back on you if the issuer does not pay.",
 		example: "  aval voucher offer 5f3a… --as ruida --lot 0.00 --accept-by 10d --sign rd-li --sign rd-wang \\\n" +
 			"    --part '5,200,000.00 to hengxin invoice HX-1' --part '2,300,000.00 to yongcheng invoice YC-1 recourse' --part 'rest keep'",
 		body: func(b *binder) ledger.Body {
@@ -62,6 +64,9 @@ func (s *session) parseParts(ctx context.Context, op *ledger.VoucherOffer, texts
 			return nil, err
 		}
 		lot, err := c.Lot(ctx, op.Voucher, op.Lot)
+		if client.IsNotFound(err) {
+			return nil, fmt.Errorf("no lot begins at %s of the voucher; `aval voucher lots %s` lists them", op.Lot, op.Voucher)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -113,6 +118,9 @@ func (s *session) parsePart(amount ledger.Fen, rest []string) (p ledger.OfferPar
 		}
 		i++
 	}
+	if len(invoices) == 0 {
+		return p, usage("say which invoice of %s it pays: 'invoice NUMBER'", rest[1])
+	}
 	p.Evidence, err = s.parseUses(p.To, amount, invoices)
 	return p, err
 }
@@ -163,7 +171,7 @@ func (s *session) showLots(o *output, lots []api.Lot) {
 	for i := range lots {
 		l := &lots[i]
 		sum += l.Amount
-		rows = append(rows, []string{l.From.String(), l.Amount.String(), s.partyName(l.Holder), lotText(l), when(l.Since), fmt.Sprint(l.Depth)})
+		rows = append(rows, []string{l.From.String(), l.Amount.String(), s.partyName(l.Holder), s.lotText(l), when(l.Since), fmt.Sprint(l.Depth)})
 	}
 	o.table([]string{">from", ">amount", "holder", "state", "since", ">transfers"}, rows)
 	o.line("")
@@ -213,12 +221,17 @@ func voucherTransfers(s *session) *cobra.Command {
 		})
 }
 
+// terms says on what terms a part changes hands.
+func terms(recourse bool, d ledger.Discharge) string {
+	return words(recourse, "recourse", d == ledger.DischargeAtTransfer, "discharges at transfer", d == ledger.DischargeAtPayment, "discharges at payment")
+}
+
 func (s *session) showTransfers(o *output, items []api.Transfer) {
 	var rows [][]string
 	for i := range items {
 		t := &items[i]
 		rows = append(rows, []string{fmt.Sprint(t.Number), when(t.NotifiedAt), t.From.String(), t.Amount.String(), s.partyName(t.Transferor),
-			s.partyName(t.Transferee), causeNames[t.Cause], words(t.Recourse, "recourse", t.Discharge == ledger.DischargeAtPayment, "discharges at payment")})
+			s.partyName(t.Transferee), causeNames[t.Cause], terms(t.Recourse, t.Discharge)})
 	}
 	o.table([]string{">no", "time", ">from", ">amount", "from", "to", "by", "terms"}, rows)
 }
@@ -243,7 +256,7 @@ func voucherShowOffer(s *session) *cobra.Command {
 			return s.print(f, func(o *output) {
 				o.fields("Offer", f.ID, "State", f.State, "Voucher", f.Voucher, "Range", span(f.From, f.To), "Amount", f.Amount,
 					"From", s.partyName(f.Transferor), "To", s.partyName(f.Transferee), "Accept by", when(f.AcceptBy),
-					"Terms", words(f.Recourse, "recourse", f.Discharge == ledger.DischargeAtPayment, "discharges at payment"))
+					"Terms", terms(f.Recourse, f.Discharge))
 			})
 		}
 	})

@@ -184,7 +184,7 @@ func newRoot(s *session) *cobra.Command {
 	add("node", newNetworkCmd(s), newConfigCmd(s), newStatusCmd(s))
 	addNodeCommands(s, add)
 	root.AddCommand(newVersionCmd(s))
-	completeArgs(root)
+	s.completeArgs(root)
 	return root
 }
 
@@ -197,23 +197,26 @@ func (s *session) globalFlags(root *cobra.Command) {
 	f.StringVar(&s.genesisPath, "genesis", "", "genesis file of the network (default from client.toml)")
 	f.StringVar(&s.passphraseFile, "passphrase-file", "", "file with the passphrase of your keys (default $AVAL_PASSPHRASE, else asked)")
 	f.DurationVar(&s.timeout, "timeout", time.Minute, "how long to try at most")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.resolveHome() }
+	root.PersistentPreRun = func(*cobra.Command, []string) { s.resolveHome() }
 }
 
-// resolveHome fills in the default home.
-func (s *session) resolveHome() error {
+// resolveHome fills in the default home. Without any it stays empty, which only matters to what needs one; see homeless.
+func (s *session) resolveHome() {
 	if s.home != "" {
-		return nil
+		return
 	}
 	if home, ok := s.sys.Env("AVAL_HOME"); ok && home != "" {
 		s.home = home
-		return nil
+	} else if user, ok := s.sys.Env("HOME"); ok && user != "" {
+		s.home = filepath.Join(user, ".aval")
 	}
-	user, ok := s.sys.Env("HOME")
-	if !ok || user == "" {
-		return errors.New("neither --home, $AVAL_HOME nor $HOME says where your profile and keys are")
+}
+
+// homeless is the error of what needs a home when there is none.
+func (s *session) homeless() error {
+	if s.home == "" {
+		return usage("neither --home, $AVAL_HOME nor $HOME says where your profile and keys are")
 	}
-	s.home = filepath.Join(user, ".aval")
 	return nil
 }
 

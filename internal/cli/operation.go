@@ -22,6 +22,8 @@ import (
 type operation struct {
 	// use is the command's name; the binder adds the arguments.
 	use, short, example string
+	// more is said in the help below the short text, if anything.
+	more string
 	// body declares arguments and flags and returns the body that they fill.
 	body func(b *binder) ledger.Body
 }
@@ -42,7 +44,10 @@ func (o operation) command(s *session) *cobra.Command {
 	b := newBinder(s, cmd)
 	body := o.body(b)
 	info, _ := body.Kind().Info()
-	cmd.Long = fmt.Sprintf("%s.\n\nOperation %s; who must sign follows from the acting party's policy for %s.", o.short, info.Name, info.Class)
+	if o.more != "" {
+		o.more = "\n\n" + o.more
+	}
+	cmd.Long = fmt.Sprintf("%s.%s\n\nOperation %s; who must sign follows from the acting party's policy for %s.", o.short, o.more, info.Name, info.Class)
 	f := &signing{}
 	byParty := info.Class != ledger.ClassSystem
 	if byParty {
@@ -81,7 +86,6 @@ func (s *session) signingFlags(cmd *cobra.Command, f *signing) {
 	cmd.Flags().DurationVar(&f.validFor, "valid-for", 5*time.Minute, "how long a new transaction may be submitted, at most 10m")
 	cmd.Flags().StringVar(&f.wait, "wait", "committed", "wait until committed or proven, or none")
 	must(cmd.RegisterFlagCompletionFunc("sign", s.completeKeys))
-	must(cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"none", "committed", "proven"}, cobra.ShellCompDirectiveNoFileComp)))
 }
 
 // check refuses flags that do not go together.
@@ -96,7 +100,7 @@ func (f *signing) check(byParty bool) error {
 		return usage("still needed: --sign KEY, or --draft FILE to have others sign")
 	}
 	if f.validFor <= 0 || ledger.Time(f.validFor.Milliseconds()) > ledger.TxWindowMax {
-		return usage("--valid-for must be at most %s", time.Duration(ledger.TxWindowMax)*time.Millisecond)
+		return usage("--valid-for must be more than 0 and at most %s", time.Duration(ledger.TxWindowMax)*time.Millisecond)
 	}
 	_, err := f.waits()
 	return err

@@ -50,6 +50,9 @@ func (s *session) parseMoment(ctx context.Context, text string) (ledger.Time, er
 	if d, err := ledger.ParseDate(text); err == nil {
 		return (d + 1).Start(), nil
 	}
+	if !strings.ContainsRune(text, ':') {
+		return 0, usage("%q is neither a time such as 2026-09-15T09:00, a date, nor a duration such as 72h or 7d", text)
+	}
 	return parseClock(text)
 }
 
@@ -58,7 +61,7 @@ func parseClock(text string) (ledger.Time, error) {
 	date, clock, found := strings.Cut(strings.Replace(text, " ", "T", 1), "T")
 	d, err := ledger.ParseDate(date)
 	if err != nil || !found {
-		return 0, usage("%q is neither a time such as 2026-09-15T09:00, a date, nor a duration such as 72h or 7d", text)
+		return 0, usage("%q is not a time such as 2026-09-15T09:00", text)
 	}
 	layout := "15:04"
 	if strings.Count(clock, ":") == 2 {
@@ -71,17 +74,18 @@ func parseClock(text string) (ledger.Time, error) {
 	return d.Start() + ledger.Time(t.Hour())*ledger.Hour + ledger.Time(t.Minute())*ledger.Minute + ledger.Time(t.Second())*ledger.Second, nil
 }
 
-// parseSpan reads a duration: days as 7d, else as Go writes them.
+// parseSpan reads a duration: days as 7d, else as Go writes them, rounded up to milliseconds.
 func parseSpan(text string) (ledger.Time, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return ledger.Time(n) * ledger.Day, err
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return ledger.Time(n) * ledger.Day, nil
+		}
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
 		return 0, usage("%q is not a duration such as 72h or 7d", text)
 	}
-	return ledger.Time(d.Milliseconds()), nil
+	return ledger.Time((d + time.Millisecond - 1) / time.Millisecond), nil // up, because 0 often stands for none
 }
 
 // parseRate reads a yearly rate in percent with at most two decimals as basis points.

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 
 	"aval/codec"
 	"aval/ledger"
+	"aval/suite"
 )
 
 // table says what stands under the keys of a table.
@@ -45,6 +47,59 @@ func tableName(key []byte) string {
 		return t.name
 	}
 	return fmt.Sprintf("table %d", ledger.TableOf(key))
+}
+
+// describeKey says whose record stands under a raw key: in words if it is one that people ask for, else in hexadecimal.
+func describeKey(key []byte) string {
+	name := tableName(key)
+	r := keyReader{rest: key[min(1, len(key)):]}
+	var text string
+	var same []byte // the key that the words stand for
+	switch ledger.TableOf(key) {
+	case ledger.TableParty:
+		id := r.party()
+		text, same = string(id), ledger.PartyKey(id)
+	case ledger.TableAccount:
+		bank, holder := r.party(), r.party()
+		text, same = fmt.Sprintf("of %s with %s", holder, bank), ledger.AccountKey(bank, holder)
+	case ledger.TableVoucher, ledger.TableInvoice, ledger.TableOffer, ledger.TableRequest, ledger.TableHold, ledger.TableProposal:
+		id := r.hash()
+		text, same = id.String(), append([]byte{key[0]}, id[:]...)
+	case ledger.TableLot:
+		id, from := r.hash(), ledger.Fen(r.number())
+		text, same = fmt.Sprintf("of voucher %s from %s", id, from), ledger.LotKey(id, from)
+	}
+	if text == "" || !bytes.Equal(key, same) {
+		return fmt.Sprintf("%s %x", name, key)
+	}
+	return name + " " + text
+}
+
+// keyReader takes the parts of a raw key one by one. Beyond the end they are zero.
+type keyReader struct{ rest []byte }
+
+func (r *keyReader) take(n int) []byte {
+	n = min(n, len(r.rest))
+	part := r.rest[:n]
+	r.rest = r.rest[n:]
+	return part
+}
+
+func (r *keyReader) party() ledger.PartyID {
+	n := r.take(1)
+	if len(n) == 0 {
+		return ""
+	}
+	return ledger.PartyID(r.take(int(n[0])))
+}
+
+func (r *keyReader) hash() (h suite.Hash) { copy(h[:], r.take(suite.HashSize)); return h }
+
+func (r *keyReader) number() (n uint64) {
+	for _, b := range r.take(8) {
+		n = n<<8 | uint64(b)
+	}
+	return n
 }
 
 // decodeRecord returns the record under a raw key, or its bytes in hexadecimal if this version does not know it.

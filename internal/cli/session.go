@@ -41,6 +41,9 @@ type session struct {
 
 // loadProfile reads client.toml once.
 func (s *session) loadProfile() (*config.Profile, error) {
+	if err := s.homeless(); err != nil {
+		return nil, err
+	}
 	if s.profile == nil {
 		p, err := config.LoadProfile(s.home)
 		if err != nil {
@@ -64,13 +67,15 @@ func (s *session) loadGenesis() error {
 	if s.genesis != nil {
 		return nil
 	}
-	p, err := s.loadProfile()
-	if err != nil {
-		return err
-	}
 	path := s.genesisPath
-	if path == "" && p.Genesis != "" {
-		path = s.inHome(p.Genesis)
+	if path == "" || s.home != "" {
+		p, err := s.loadProfile()
+		if err != nil {
+			return err
+		}
+		if path == "" && p.Genesis != "" {
+			path = s.inHome(p.Genesis)
+		}
 	}
 	if path == "" {
 		return client.ErrNoGenesis
@@ -81,7 +86,7 @@ func (s *session) loadGenesis() error {
 	}
 	g, st, err := ledger.DecodeGenesis(raw)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s is no genesis file: %w", path, err)
 	}
 	s.genesis, s.suite, s.raw = g, st, raw
 	return nil
@@ -97,8 +102,10 @@ func (s *session) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := client.Config{Endpoints: nodes, Now: s.sys.Now, UserAgent: "aval/" + programVersion(),
-		Pins: client.PinDir(filepath.Join(s.home, "pins"))}
+	cfg := client.Config{Endpoints: nodes, Now: s.sys.Now, UserAgent: "aval/" + programVersion()}
+	if s.home != "" {
+		cfg.Pins = client.PinDir(s.inHome("pins"))
+	}
 	err = s.loadGenesis()
 	if err != nil && !errors.Is(err, client.ErrNoGenesis) {
 		return nil, err
@@ -106,8 +113,10 @@ func (s *session) connect() (*client.Client, error) {
 	if s.genesis != nil {
 		cfg.Genesis, cfg.AcceptLab = s.raw, s.genesis.Clock == ledger.ClockLab
 	}
-	s.client, err = client.New(cfg)
-	return s.client, err
+	if s.client, err = client.New(cfg); err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return s.client, nil
 }
 
 // endpoints returns the URLs of nodes: flags, else the environment, else the profile.

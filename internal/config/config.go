@@ -31,61 +31,61 @@ const fileBytesMax = 1 << 20
 // Node is how one node runs. Relative paths are relative to Home.
 type Node struct {
 	// Home is where the file was found; it is not in the file.
-	Home string `toml:"-"`
+	Home string `json:"home" toml:"-"`
 
-	Name           string `toml:"name" comment:"Name of this node, for logs and status."`
-	Role           string `toml:"role" comment:"validator orders and executes; gateway follows, verifies and serves."`
-	Genesis        string `toml:"genesis" comment:"The network's genesis file. Relative paths start at this directory."`
-	Key            string `toml:"key" comment:"The node's private key, encrypted."`
-	PassphraseFile string `toml:"passphrase_file" comment:"File with the key's passphrase; empty: $AVAL_PASSPHRASE, else the terminal."`
-	DataDir        string `toml:"data_dir" comment:"Blocks, state and the engine's log."`
+	Name           string `json:"name" toml:"name" comment:"Name of this node, for logs and status."`
+	Role           string `json:"role" toml:"role" comment:"validator orders and executes; gateway follows, verifies and serves."`
+	Genesis        string `json:"genesis" toml:"genesis" comment:"The network's genesis file. Relative paths start at this directory."`
+	Key            string `json:"key" toml:"key" comment:"The node's private key, encrypted."`
+	PassphraseFile string `json:"passphrase_file" toml:"passphrase_file" comment:"File with the key's passphrase; empty: $AVAL_PASSPHRASE, else the terminal."`
+	DataDir        string `json:"data_dir" toml:"data_dir" comment:"Blocks, state and the engine's log."`
 
-	HTTP   HTTP   `toml:"http"`
-	Link   Link   `toml:"link"`
-	Log    Log    `toml:"log"`
-	Intake Intake `toml:"intake"`
-	Store  Store  `toml:"store"`
-	Debug  Debug  `toml:"debug"`
-	Peers  []Peer `toml:"peers" comment:"The validators, wherever they are."`
+	HTTP   HTTP   `json:"http" toml:"http"`
+	Link   Link   `json:"link" toml:"link"`
+	Log    Log    `json:"log" toml:"log"`
+	Intake Intake `json:"intake" toml:"intake"`
+	Store  Store  `json:"store" toml:"store"`
+	Debug  Debug  `json:"debug" toml:"debug"`
+	Peers  []Peer `json:"peers" toml:"peers" comment:"The validators, wherever they are."`
 }
 
 // HTTP is the public interface.
 type HTTP struct {
-	Listen string `toml:"listen" comment:"Address of the HTTP interface; empty: none."`
+	Listen string `json:"listen" toml:"listen" comment:"Address of the HTTP interface; empty: none."`
 }
 
 // Link is the interface to other nodes.
 type Link struct {
-	Listen string `toml:"listen" comment:"Address on which other nodes reach this one; a gateway may leave it empty."`
+	Listen string `json:"listen" toml:"listen" comment:"Address on which other nodes reach this one; a gateway may leave it empty."`
 }
 
 // Log says what is logged and how.
 type Log struct {
-	Level  string `toml:"level" comment:"debug, info, warn or error."`
-	Format string `toml:"format" comment:"text or json."`
+	Level  string `json:"level" toml:"level" comment:"debug, info, warn or error."`
+	Format string `json:"format" toml:"format" comment:"text or json."`
 }
 
 // Intake bounds what the node takes in.
 type Intake struct {
-	BatchAgeMs int `toml:"batch_age_ms" comment:"How long a batch waits for company while others are under way, ms."`
-	PendingMax int `toml:"pending_max" comment:"Transactions admitted and not yet executed, at most."`
+	BatchAgeMs int `json:"batch_age_ms" toml:"batch_age_ms" comment:"How long a batch waits for company while others are under way, ms."`
+	PendingMax int `json:"pending_max" toml:"pending_max" comment:"Transactions admitted and not yet executed, at most."`
 }
 
 // Store bounds what the node keeps in memory.
 type Store struct {
-	CacheBytes int64 `toml:"cache_bytes" comment:"Block cache of each of the two stores."`
+	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Block cache of each of the two stores."`
 }
 
 // Debug is what developers look into.
 type Debug struct {
-	Listen string `toml:"listen" comment:"Address of runtime profiles (net/http/pprof), on loopback only; empty: none."`
+	Listen string `json:"listen" toml:"listen" comment:"Address of runtime profiles (net/http/pprof), on loopback only; empty: none."`
 }
 
 // Peer is one validator's place.
 type Peer struct {
-	Name    string          `toml:"name"`
-	Key     suite.PublicKey `toml:"key"`
-	Address string          `toml:"address"`
+	Name    string          `json:"name" toml:"name"`
+	Key     suite.PublicKey `json:"key" toml:"key"`
+	Address string          `json:"address" toml:"address"`
 }
 
 // Default returns the configuration from which a file departs.
