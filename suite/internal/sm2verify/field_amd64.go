@@ -17,6 +17,11 @@ func mulADX(z, x, y *fe)
 //go:noescape
 func sqrADX(z, x *fe)
 
+// squaresADX squares count elements from v on, n times. Both numbers are at least 1.
+//
+//go:noescape
+func squaresADX(v *fe, count, n int)
+
 // mul sets z = x·y.
 func (z *fe) mul(x, y *fe) {
 	if hasADX {
@@ -32,5 +37,14 @@ func (z *fe) sqr(x *fe) {
 		sqrADX(z, x)
 	} else {
 		z.sqrGo(x)
+	}
+}
+
+// squares replaces every element by its n-th square, x^(2^n), n at least 1.
+func squares(v []fe, n int) {
+	if hasADX && len(v) > 0 {
+		squaresADX(&v[0], len(v), n)
+	} else {
+		squaresGo(v, n)
 	}
 }

@@ -138,6 +138,13 @@ func TestInverseAndRoot(t *testing.T) {
 			if plain := numberOf(v[i].limbs()); big.Jacobi(plain, bigP) >= 0 && square != v[i] || square != v[i] && square != minus {
 				t.Fatalf("root %d of %x: %x", i, plain, numberOf(r[i].limbs()))
 			}
+			squared, want := append([]fe(nil), v...), append([]fe(nil), v...)
+			k := rapid.IntRange(1, 5).Draw(t, "squares")
+			squares(squared, k)
+			squaresGo(want, k)
+			if squared[i] != want[i] {
+				t.Fatalf("%d squares of %x: %x, want %x", k, v[i], squared[i], want[i])
+			}
 			var z, one fe
 			z.inv(&v[i])
 			one.mul(&z, &v[i])

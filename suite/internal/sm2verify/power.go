@@ -4,11 +4,11 @@ package sm2verify
 // processor busy.
 const lanes = 4
 
-// squares replaces every element by its n-th square: x^(2^n).
-func squares(v []fe, n int) {
+// squaresGo replaces every element by its n-th square, x^(2^n).
+func squaresGo(v []fe, n int) {
 	for range n {
 		for i := range v {
-			v[i].sqr(&v[i])
+			v[i].sqrGo(&v[i])
 		}
 	}
 }
