@@ -37,7 +37,7 @@ type world struct {
 // waits.
 func under(t *testing.T, length int, fn func(w *world)) {
 	t.Helper()
-	w := &world{n: chaintest.New(t, chaintest.Options{Validators: 4})}
+	w := &world{n: chaintest.New(t, chaintest.Options{})}
 	source := w.n.Open(t)
 	for i := range length {
 		w.blocks = append(w.blocks, w.n.Commit(t, source, w.n.BatchRequest(w.n.Scope(t, fmt.Sprintf("/s%d", i)))))
@@ -189,10 +189,11 @@ func TestSyncFetchesWhatIsMissing(t *testing.T) {
 
 func TestSyncBearsEveryLiar(t *testing.T) {
 	under(t, 20, func(w *world) {
+		source := w.open(20)
 		for name, l := range w.liars() {
 			for _, first := range []bool{true, false} {
 				c := w.open(2)
-				peers := []catchup.Peer{w.peer("honest", w.open(20)), w.peer("honest too", w.open(20)), l}
+				peers := []catchup.Peer{w.peer("honest", source), w.peer("honest too", source), l}
 				if first {
 					peers[0], peers[2] = peers[2], peers[0]
 				}
@@ -292,10 +293,13 @@ func TestFollowIsThereAtOnce(t *testing.T) {
 
 func TestFollowBearsEveryLiar(t *testing.T) {
 	under(t, 40, func(w *world) {
+		early, late := w.peer("honest", w.open(20)), w.peer("honest", w.open(40))
 		for name, l := range w.liars() {
 			for _, first := range []bool{true, false} {
-				c, source := w.open(0), w.open(20)
-				peers := []catchup.Peer{w.peer("honest", source), l}
+				c := w.open(0)
+				var now atomic.Pointer[catchup.Peer]
+				now.Store(&early)
+				peers := []catchup.Peer{{Name: "honest", Call: func(ctx context.Context, r []byte) ([]byte, error) { return now.Load().Call(ctx, r) }}, l}
 				if first {
 					peers = []catchup.Peer{l, peers[0]}
 				}
@@ -303,7 +307,7 @@ func TestFollowBearsEveryLiar(t *testing.T) {
 				if !w.within(c, 20, 15*time.Second) {
 					w.Errorf("beside a peer that %s: after 15 s the follower is at %d of 20", name, c.Head().Header.Height)
 				}
-				w.extend(source, 40)
+				now.Store(&late)
 				if !w.within(c, 40, 15*time.Second) {
 					w.Errorf("beside a peer that %s: 15 s later the follower is at %d of 40", name, c.Head().Header.Height)
 				}
@@ -420,45 +424,45 @@ func TestServe(t *testing.T) {
 	})
 }
 
+// heavyChain has blocks of whatever weight.
+type heavyChain struct {
+	catchup.Chain
+	bytes []int
+}
+
+func (c heavyChain) Head() *ledger.Block {
+	return &ledger.Block{Header: ledger.Header{Height: ledger.Height(len(c.bytes))}}
+}
+
+func (c heavyChain) BlockBytes(h ledger.Height) ([]byte, error) {
+	return make([]byte, c.bytes[h-1]), nil
+}
+
 // Answers stay within their bound whatever the blocks weigh, and hold at least one block.
 func TestServeBoundsBytes(t *testing.T) {
-	w := &world{T: t, n: chaintest.New(t, chaintest.Options{})}
-	c := w.n.Open(t)
-	note := strings.Repeat("x", ledger.TextBytesMax)
-	var heavy [][]byte
-	for range 6 {
-		var txs [][]byte
-		for bytes := 0; bytes < 900<<10; bytes += len(txs[len(txs)-1]) {
-			ops := make([]ledger.Op, ledger.TxOpsMax)
-			for i := range ops {
-				ops[i] = ledger.NewOp(w.n.Authority, &ledger.MemberRevoke{Key: make([]byte, 900), Reason: note})
-			}
-			txs = append(txs, w.n.Tx(t, []string{"authority.a"}, ops...))
+	const largest = ledger.BlockBytesMax + ledger.MetadataBytesMax + 64<<10
+	many := make([]int, 1000)
+	for _, tc := range []struct {
+		bytes []int
+		want  int
+	}{
+		{[]int{5 << 20, 5 << 20, 5 << 20}, 2}, {[]int{largest, largest}, 1}, {many, catchup.BlocksMax},
+	} {
+		s, err := catchup.New(catchup.Config{Chain: heavyChain{bytes: tc.bytes}, Clock: clock.Real()})
+		if err != nil {
+			t.Fatal(err)
 		}
-		heavy = append(heavy, w.n.BatchRequest(txs...))
-	}
-	for range 4 {
-		w.n.Commit(t, c, heavy...)
-		for i := range heavy { // fresh batches of the same transactions
-			r, err := ledger.DecodeOrderingRequest(heavy[i])
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := ledger.DecodeBatch(r.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.Wall++
-			heavy[i] = chaintest.Request(codec.MustMarshal(b))
+		b, err := s.Serve(t.Context(), codec.MustMarshal(&catchup.Request{From: 1, Count: catchup.BlocksMax}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := catchup.DecodeResponse(b)
+		if err != nil || len(r.Blocks) != tc.want {
+			t.Errorf("of %d blocks, the first of %d bytes, %d come in %d bytes, %v; want %d", len(tc.bytes), tc.bytes[0], len(r.Blocks), len(b), err, tc.want)
 		}
 	}
-	b, err := w.catchup(c).Serve(t.Context(), codec.MustMarshal(&catchup.Request{From: 1, Count: 9}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := catchup.DecodeResponse(b)
-	if err != nil || len(r.Blocks) != 2 || len(b) > catchup.BytesMax+1<<10 {
-		t.Fatalf("%d blocks in %d bytes, %v", len(r.Blocks), len(b), err)
+	if _, err := catchup.DecodeResponse(make([]byte, catchup.BytesMax+1<<20)); err == nil {
+		t.Error("an answer over the bound is read")
 	}
 }
 

@@ -67,16 +67,14 @@ func TestProofsVerifyAndBearNoChange(t *testing.T) {
 				t.Errorf("signed by %v", v.Signers)
 			}
 			for i := range b {
-				for _, flip := range []byte{0x01, 0x80} {
-					bad := bytes.Clone(b)
-					bad[i] ^= flip
-					changed, err := verified(n, bad)
-					if err == nil && kind == "absence" && !bytes.Equal(changed.Key, v.Key) {
-						continue // it shows that another key, which ends at the same empty place, is absent too
-					}
-					if err == nil {
-						t.Fatalf("%s, %s: byte %d of %d changed by %#x is not noticed", name, kind, i, len(b), flip)
-					}
+				bad := bytes.Clone(b)
+				bad[i] ^= 1 << (i % 8)
+				changed, err := verified(n, bad)
+				if err == nil && kind == "absence" && !bytes.Equal(changed.Key, v.Key) {
+					continue // it shows that another key, which ends at the same empty place, is absent too
+				}
+				if err == nil {
+					t.Fatalf("%s, %s: byte %d of %d changed is not noticed", name, kind, i, len(b))
 				}
 			}
 		}
