@@ -169,7 +169,7 @@ func (b *block) attempt(t *Tx) (failedOp int, err error) {
 }
 
 // run does ops in order in the context base. If one fails it takes all back and returns its index. A failure for want of a
-// policy goes before any other, so that an id is spent only when every acting party has agreed to all.
+// signature goes before any other, so that an id is spent only when everybody has agreed to all.
 func (x *Executor) run(base *vm.Context, ops []ledger.Op) (failedOp int, err error) {
 	mark := base.Mark()
 	for i := range ops {
@@ -179,8 +179,8 @@ func (x *Executor) run(base *vm.Context, ops []ledger.Op) (failedOp int, err err
 			base.Revert(mark)
 			if asFailure(err).Code.Spends() {
 				for k := range ops {
-					if unmet := x.authorize(base.Auth, &ops[k]); unmet != nil {
-						return k, unmet
+					if missing := x.unagreed(base, &ops[k]); missing != nil {
+						return k, missing
 					}
 				}
 			}
