@@ -45,6 +45,7 @@ type Node struct {
 	Log    Log    `json:"log" toml:"log"`
 	Intake Intake `json:"intake" toml:"intake"`
 	Store  Store  `json:"store" toml:"store"`
+	Crypto Crypto `json:"crypto" toml:"crypto"`
 	Debug  Debug  `json:"debug" toml:"debug"`
 	Peers  []Peer `json:"peers" toml:"peers" comment:"The validators, wherever they are."`
 }
@@ -76,6 +77,11 @@ type Store struct {
 	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Block cache of each of the two stores."`
 }
 
+// Crypto says how signatures are verified; what is accepted is the same.
+type Crypto struct {
+	SM2 string `json:"sm2" toml:"sm2" comment:"fast: many at once, samples rechecked by the library; library: all by the library, several times slower."`
+}
+
 // Debug is what developers look into.
 type Debug struct {
 	Listen string `json:"listen" toml:"listen" comment:"Address of runtime profiles (net/http/pprof), on loopback only; empty: none."`
@@ -94,7 +100,7 @@ func Default() Node {
 		Role: "validator", Genesis: GenesisName, Key: filepath.Join(KeysName, NodeKeyName+".key"), DataDir: DataName,
 		HTTP: HTTP{Listen: "127.0.0.1:8080"}, Link: Link{Listen: "127.0.0.1:7080"},
 		Log:    Log{Level: "info", Format: "text"},
-		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20},
+		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast"},
 		Peers: []Peer{},
 	}
 }
@@ -207,6 +213,9 @@ func (n *Node) Validate() error {
 	checkAddress(bad, "debug.listen", n.Debug.Listen)
 	if host, _, err := net.SplitHostPort(n.Debug.Listen); err == nil && !net.ParseIP(host).IsLoopback() {
 		bad("debug.listen %q is not an address of loopback such as 127.0.0.1:6060; profiles show what a node has in memory", n.Debug.Listen)
+	}
+	if n.Crypto.SM2 != "fast" && n.Crypto.SM2 != "library" {
+		bad("crypto.sm2 must be fast or library, not %q", n.Crypto.SM2)
 	}
 	if n.Store.CacheBytes < 1<<20 {
 		bad("store.cache_bytes must be at least %d, not %d", 1<<20, n.Store.CacheBytes)

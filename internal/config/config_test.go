@@ -81,13 +81,13 @@ key = "00"
 address = "h:1"
 `)
 	env := func(name string) (string, bool) { return "many", name == "AVAL_NODE_INTAKE_PENDING_MAX" }
-	_, err := Load(dir, env, map[string]string{"intake.batch_age_ms": "0"})
+	_, err := Load(dir, env, map[string]string{"intake.batch_age_ms": "0", "crypto.sm2": "quick"})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{"name must", `role "boss"`, "genesis must", `http.listen "nonsense"`, `log.level "loud"`,
 		`log.format "xml"`, "peers[0] (a) has no key", "peers[0] (a) has no address", `peers[1].address "x"`,
-		"peers[2] (c) repeats", "$AVAL_NODE_INTAKE_PENDING_MAX", "batch_age_ms must"} {
+		"peers[2] (c) repeats", "$AVAL_NODE_INTAKE_PENDING_MAX", "batch_age_ms must", `crypto.sm2 must be fast or library, not "quick"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
 		}

@@ -12,7 +12,8 @@ import (
 	"aval/suite"
 )
 
-// Load reads the files that a node's configuration names: genesis and key. passphrase opens the key.
+// Load reads the files that a node's configuration names: genesis and key. passphrase opens the key. It also decides, for the
+// whole process, who verifies SM2 signatures.
 func Load(c *config.Node, passphrase []byte) (Config, error) {
 	genesis, s, err := loadGenesis(c.Path(c.Genesis))
 	if err != nil {
@@ -29,6 +30,7 @@ func Load(c *config.Node, passphrase []byte) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("node key %s: %w", c.Path(c.Key), err)
 	}
+	suite.SetFastSM2(c.Crypto.SM2 != "library")
 	out := Config{
 		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, Self: self, DataDir: c.Path(c.DataDir),
 		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen,
