@@ -30,7 +30,7 @@ func (n *network) load(ctx context.Context, order *Order, on func(*Report)) (*Ta
 	if err != nil {
 		return nil, err
 	}
-	p := &loadProcess{cmd: exec.Command(n.fleet.Program(), "bench", "load"), exited: make(chan error, 1)} //nolint:noctx // it is told to stop, not killed
+	p := &loadProcess{cmd: exec.Command(n.fleet.Program(), "bench", "load"), exited: make(chan error, 1)} //nolint:gosec,noctx // it is this very program, and is stopped in order
 	p.cmd.Stdin, p.cmd.Stderr = bytes.NewReader(input), &p.stderr
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (n *network) pin(processors int) error {
 func (n *network) start(ctx context.Context, program string) error {
 	n.debug = make([]string, len(n.founded.Genesis.Validators))
 	var err error
-	n.fleet, err = fleet.Start(fleet.Config{Network: n.founded, Dir: filepath.Join(n.dir, "net"), Program: program, CPUs: n.nodeCPUs, Ports: 1,
+	n.fleet, err = fleet.Start(ctx, fleet.Config{Network: n.founded, Dir: filepath.Join(n.dir, "net"), Program: program, CPUs: n.nodeCPUs, Ports: 1,
 		Env: func(i int, ports []int) []string {
 			n.debug[i] = "127.0.0.1:" + strconv.Itoa(ports[0])
 			return []string{debugEnv + "=" + n.debug[i], "AVAL_NODE_LOG_LEVEL=warn"}

@@ -31,8 +31,11 @@ type setup struct {
 // setupBulkBytes closes one bulk submission of the setup.
 const setupBulkBytes = api.BatchBytesMax / 2
 
+// setupPatience is for how long what was not answered is submitted again, less than it may be included.
+const setupPatience = 8 * time.Minute
+
 // setupTxs is how many transactions of the setup go into one bulk submission at most.
-const setupTxs = 64
+const setupTxs = 16
 
 // submit makes transactions 0 to count−1 on all processors and submits them in bulk, in no order. All must take effect.
 func (s *setup) submit(ctx context.Context, what string, count int, build func(i int) (*ledger.SignedTx, error)) error {
@@ -99,13 +102,16 @@ func (b *bulk) add(i, count int, build func(i int) (*ledger.SignedTx, error)) (f
 
 // flush submits what was collected and waits until all of it is committed.
 func (b *bulk) flush(ctx context.Context) (int, error) {
-	left := b.txs
+	left, deadline := b.txs, time.Now().Add(setupPatience)
 	count := len(left)
 	b.txs, b.bytes = nil, 0
 	for len(left) > 0 {
 		answers, err := b.via.SubmitBatch(ctx, left, api.WaitCommitted)
-		if err != nil {
+		if err != nil && (ctx.Err() != nil || time.Now().After(deadline)) {
 			return 0, err
+		}
+		if err != nil { // no answer in time; submitting the same bytes again is safe
+			continue
 		}
 		var again [][]byte
 		for i := range answers {

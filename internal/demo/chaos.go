@@ -39,7 +39,7 @@ func (p *play) kill(ctx context.Context) error {
 	var wg sync.WaitGroup
 	errs := make([]error, 1)
 	wg.Go(func() { _, errs[0] = together(ctx, underWay...) })
-	if err := p.cluster.processes[p.victim].kill(); err != nil {
+	if err := p.cluster.Nodes[p.victim].Kill(); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -73,7 +73,7 @@ func (p *play) revive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.cluster.restart(p.victim); err != nil {
+	if err := p.cluster.Nodes[p.victim].Start(); err != nil {
 		return err
 	}
 	began := time.Now()

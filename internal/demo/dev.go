@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"aval/internal/config"
+	"aval/internal/fleet"
 	"aval/internal/genesis"
 	"aval/internal/keyfile"
 	"aval/internal/kv"
@@ -192,7 +193,7 @@ func makeSandbox(cfg *DevConfig) (err error) {
 			err = errors.Join(err, os.RemoveAll(home))
 		}
 	}()
-	passphrase := newPassphrase()
+	passphrase := fleet.NewPassphrase()
 	for name, text := range map[string][]byte{
 		passphraseName:                       append(passphrase, '\n'),
 		config.GenesisName:                   n.file,

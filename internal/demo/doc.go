@@ -12,7 +12,6 @@
 //	cast.go      who takes part: fictional organisations with valid codes
 //	people.go    their staff, keys and credentials
 //	network.go   genesis and the homes of nodes
-//	process.go   nodes as child processes
 //	desk.go      making, signing and submitting transactions
 //	setup.go     onboarding, accounts, mandate, limit
 //	story.go     the demo case, day by day

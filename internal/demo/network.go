@@ -2,7 +2,6 @@ package demo
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"time"
 
 	"aval/codec"
@@ -128,13 +127,6 @@ func (n *network) seal(dir keyfile.Dir, passphrase []byte) error {
 		}
 	}
 	return write(genesis.KeyIdentity, "identity issuer", n.identity.signer)
-}
-
-// newPassphrase returns 192 random bits in letters, digits, '-' and '_'.
-func newPassphrase() []byte {
-	raw := make([]byte, 24)
-	rand.Read(raw) // never fails: the runtime stops the program if the system has no randomness
-	return []byte(base64.RawURLEncoding.EncodeToString(raw))
 }
 
 // demoCalendar is the bank holidays of China that touch the demo case (to be verified against the State Council's notice for 2026).

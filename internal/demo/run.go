@@ -12,6 +12,7 @@ import (
 	"aval/api"
 	"aval/client"
 	"aval/internal/config"
+	"aval/internal/fleet"
 	"aval/internal/genesis"
 	"aval/internal/keyfile"
 	"aval/ledger"
@@ -66,13 +67,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.cluster.stop()) }()
+	defer func() { err = errors.Join(err, p.cluster.Stop()) }()
 	if err := p.perform(ctx); err != nil {
 		p.out.finish()
 		if ctx.Err() != nil {
 			return interrupted(&cfg)
 		}
-		return errors.Join(err, p.cluster.dead())
+		return errors.Join(err, p.cluster.Dead())
 	}
 	p.result.ElapsedMs = time.Since(began).Milliseconds()
 	return p.conclude(ctx, &cfg)
@@ -134,22 +135,22 @@ func newPlay(ctx context.Context, cfg *Config, dir string) (*play, error) {
 		return nil, err
 	}
 	r.printf("Four validators and a gateway on 127.0.0.1, suite %s, network %s\n%s\n\n", cfg.Suite.Name(), short(n.id), api.LabBanner)
-	c, err := startCluster(ctx, n, dir)
+	c, err := fleet.Start(ctx, fleet.Config{Network: n.founded, Dir: dir})
 	if err != nil {
 		return nil, err
 	}
 	p, err := preparePlay(ctx, n, c, r, dir)
 	if err != nil {
-		return nil, errors.Join(err, c.dead(), c.stop())
+		return nil, errors.Join(err, c.Dead(), c.Stop())
 	}
 	p.check = cfg.Check
 	return p, nil
 }
 
-func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir string) (*play, error) {
+func preparePlay(ctx context.Context, n *network, c *fleet.Fleet, r *reporter, dir string) (*play, error) {
 	var urls []string
-	for _, node := range c.processes {
-		urls = append(urls, node.url)
+	for _, node := range c.Nodes {
+		urls = append(urls, node.URL)
 	}
 	d, err := newDesk(n, urls)
 	if err != nil {
@@ -163,7 +164,7 @@ func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir s
 	}
 	for i, node := range d.nodes {
 		err := poll(ctx, awaitTimeout, n.nodeName(i)+" to answer", func(ctx context.Context) (bool, error) {
-			if err := c.dead(); err != nil {
+			if err := c.Dead(); err != nil {
 				return false, err
 			}
 			_, err := node.NetworkInfo(ctx)
@@ -178,10 +179,10 @@ func preparePlay(ctx context.Context, n *network, c *cluster, r *reporter, dir s
 
 // equip adds the parties' names and keys to the home of the command line, so that readers can go on with the story.
 func (p *play) equip(home string) error {
-	if err := p.net.seal(keyfile.Dir(filepath.Join(home, config.KeysName)), p.cluster.passphrase); err != nil {
+	if err := p.net.seal(keyfile.Dir(filepath.Join(home, config.KeysName)), p.cluster.Passphrase); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(home, passphraseName), append(p.cluster.passphrase, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, passphraseName), append(p.cluster.Passphrase, '\n'), 0o600); err != nil {
 		return err
 	}
 	profile, err := config.LoadProfile(home)
@@ -290,11 +291,10 @@ func (p *play) conclude(ctx context.Context, cfg *Config) error {
 
 // stayUp waits for the end of ctx, or for a node to die.
 func (p *play) stayUp(ctx context.Context) error {
-	gone := make(chan struct{}, len(p.cluster.processes))
-	for _, c := range p.cluster.processes {
-		exited := c.exited
+	gone := make(chan struct{}, len(p.cluster.Nodes))
+	for _, c := range p.cluster.Nodes {
 		go func() {
-			<-exited
+			<-c.Exited()
 			gone <- struct{}{}
 		}()
 	}
@@ -302,7 +302,7 @@ func (p *play) stayUp(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-gone:
-		return p.cluster.dead()
+		return p.cluster.Dead()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"aval/internal/fleet"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -105,7 +106,7 @@ type play struct {
 	result         *Result
 	// check says to verify everything and, if cluster is not nil, which means that the nodes are child processes, to kill one.
 	check   bool
-	cluster *cluster
+	cluster *fleet.Fleet
 	victim  int
 	outage  string
 }

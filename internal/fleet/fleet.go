@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -44,8 +45,8 @@ type Fleet struct {
 	launcher *Launcher
 }
 
-// Start writes the network to cfg.Dir and starts every node. Whoever starts it stops it.
-func Start(cfg Config) (*Fleet, error) {
+// Start writes the network to cfg.Dir and starts every node. Whoever starts it stops it: nodes do not stop when ctx ends.
+func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 	if cfg.SealIterations == 0 {
 		cfg.SealIterations = 1000
 	}
@@ -57,7 +58,7 @@ func Start(cfg Config) (*Fleet, error) {
 		cfg.Program = program
 	}
 	count := len(cfg.Network.Genesis.Validators) + len(cfg.Network.Genesis.Observers)
-	base, err := FreePorts(count * (1 + cfg.Ports))
+	base, err := FreePorts(ctx, count*(1+cfg.Ports))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func NewPassphrase() []byte {
 // FreePorts returns a port from which n ports, and n more above by genesis.LinkPortOffset, are free on loopback. They lie below the
 // ports that the system gives to outgoing connections, one of which could otherwise take the address of a node that is just
 // restarting.
-func FreePorts(n int) (int, error) {
+func FreePorts(ctx context.Context, n int) (int, error) {
 	const low, high, tries = 20_000, 31_000, 1000
 	if n > genesis.LinkPortOffset {
 		return 0, fmt.Errorf("%d ports in a row: the most is %d", n, genesis.LinkPortOffset)
@@ -132,7 +133,7 @@ func FreePorts(n int) (int, error) {
 		base := low + mathrand.IntN(high-low-n) //nolint:gosec // any port will do
 		free := true
 		for i := 0; i < n && free; i++ {
-			free = portFree(base+i) && portFree(base+i+genesis.LinkPortOffset)
+			free = portFree(ctx, base+i) && portFree(ctx, base+i+genesis.LinkPortOffset)
 		}
 		if free {
 			return base, nil
@@ -141,7 +142,7 @@ func FreePorts(n int) (int, error) {
 	return 0, fmt.Errorf("no %d free ports found between %d and %d on 127.0.0.1", 2*n, low, high+genesis.LinkPortOffset)
 }
 
-func portFree(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // binds at once or not at all
+func portFree(ctx context.Context, port int) bool {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	return err == nil && l.Close() == nil
 }

@@ -33,7 +33,7 @@ func (n *Node) Start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(n.fleet.cfg.Program, "node", "run", "--home", n.Home) //nolint:noctx // a node stops when it is told to
+	cmd := exec.Command(n.fleet.cfg.Program, "node", "run", "--home", n.Home) //nolint:gosec,noctx // it is this very program, and is stopped in order
 	cmd.Env = append(append(os.Environ(), keyfile.EnvPassphrase+"="+string(n.fleet.Passphrase)), n.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	err = n.fleet.launcher.Start(cmd, n.fleet.cfg.CPUs...)
