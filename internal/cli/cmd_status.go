@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,9 @@ type nodeStatus struct {
 func newStatusCmd(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Ask every known node how it and the network are, and why nothing moves",
+		Long: "Status asks every node of --node, $AVAL_NODES or your profile at once. Of each it shows the newest block that is committed (certified),\n" +
+			"executed and proven, how many of its peers it has a link to, and below the table what is wrong. It fails if no node answers; whether\n" +
+			"one that answers is well is in its state, and in the cause that --json gives.",
 		Example: "  aval status\n  aval status --node http://127.0.0.1:8080 --json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			urls, err := s.endpoints()
@@ -99,14 +103,18 @@ func (s *session) showStatus(o *output, all []nodeStatus) {
 			fmt.Sprint(st.Heights.Proven), fmt.Sprintf("%d/%d", connected, len(st.Peers)), state})
 	}
 	o.table([]string{"node", "name", "role", ">committed", ">executed", ">proven", ">peers", "state"}, rows)
+	silent := false
 	for i := range all {
-		st := all[i].Status
-		if st == nil {
-			o.line("")
-			o.line("%s: %s", all[i].URL, all[i].Error)
+		if st := all[i].Status; st != nil {
+			s.showTrouble(o, st)
 			continue
 		}
-		s.showTrouble(o, st)
+		if !silent {
+			o.line("")
+			o.line("No answer:")
+			silent = true
+		}
+		o.line("  %s", strings.TrimPrefix(all[i].Error, client.ErrUnreachable.Error()+": "))
 	}
 }
 
@@ -131,8 +139,8 @@ func (s *session) showTrouble(o *output, st *api.Status) {
 	}
 	for _, p := range st.Peers {
 		switch {
-		case !p.Connected && p.Role == "validator":
-			lines = append(lines, fmt.Sprintf("no link to %s at %s: %s", p.Name, p.Address, p.Error))
+		case !p.Connected && p.Role == "validator" && !strings.Contains(st.Cause, p.Name):
+			lines = append(lines, strings.TrimSuffix(fmt.Sprintf("no link to %s at %s: %s", p.Name, p.Address, p.Error), ": "))
 		case p.Skew > skewMax || p.Skew < -skewMax:
 			lines = append(lines, fmt.Sprintf("the clock of %s differs by %d ms", p.Name, int64(p.Skew)))
 		}

@@ -213,14 +213,12 @@ func (n *Node) quorumLost(s *api.Status) string {
 		}
 		lost = append(lost, why)
 	}
-	if n.index < 0 {
-		if reached == 0 && len(set) > 0 {
-			return "no validator can be reached: " + strings.Join(lost, ", ")
-		}
-		return ""
-	}
 	if reached >= set.Quorum() {
 		return ""
+	}
+	if n.index < 0 { // the others may reach each other
+		return fmt.Sprintf("this gateway reaches %d of %d validators, and %d are needed to order; missing: %s",
+			reached, len(set), set.Quorum(), strings.Join(lost, ", "))
 	}
 	return fmt.Sprintf("quorum lost: %d of %d validators can be reached, %d are needed; missing: %s",
 		reached, len(set), set.Quorum(), strings.Join(lost, ", "))
