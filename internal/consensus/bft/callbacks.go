@@ -48,8 +48,8 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 		in.answerState(target)
 		return
 	}
-	if vc := m.GetViewChange(); vc != nil && !in.leave(vc.GetNextView()) {
-		return
+	if vc := m.GetViewChange(); vc != nil {
+		in.leaving.Store(max(vc.GetNextView(), in.leaving.Load()))
 	}
 	if in.dead.Load() || target == nodeID(in.self) {
 		return
@@ -80,21 +80,6 @@ func (in *instance) answerState(target uint64) {
 	}
 }
 
-// leave notes that the kernel asks for a view. It returns false if the kernel must not go there: a view change made it
-// vote for a proposal that is still undecided, and it has no memory of it; the next statement it makes would deny the
-// vote. A new run restores it from the log.
-func (in *instance) leave(next uint64) bool {
-	in.mu.Lock()
-	taken := in.taken
-	in.mu.Unlock()
-	if taken.height > in.cfg.Ledger.Head().Header.Height && next > taken.view {
-		in.end(fmt.Sprintf("view %d did not decide height %d, which it took up", taken.view, taken.height), true)
-		return false
-	}
-	in.leaving.Store(max(next, in.leaving.Load()))
-	return true
-}
-
 func (in *instance) encode(m *smartbftprotos.Message) ([]byte, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -120,7 +105,7 @@ const requestsMax = ledger.BlockBatchesMax + ledger.BlockTicksMax
 // AssembleProposal implements Assembler. The kernel offers one request, which wakes it; the block takes whatever else
 // is pending. A zero proposal makes the kernel give up the lead.
 func (in *instance) AssembleProposal(metadata []byte, _ [][]byte) types.Proposal {
-	if in.dead.Load() {
+	if in.dead.Load() || in.restrained(metadata) {
 		return types.Proposal{}
 	}
 	requests, _ := in.kernel.Pool.NextRequests(requestsMax, RequestBytesMax, false)
@@ -131,6 +116,22 @@ func (in *instance) AssembleProposal(metadata []byte, _ [][]byte) types.Proposal
 	}
 	in.dropUnfit(requests, b)
 	return proposalOf(b)
+}
+
+// restrained reports whether the kernel wants to propose in a view that this validator has left: a synchronisation took
+// it back there. Refused, it would at once try again, so it has to wait first.
+func (in *instance) restrained(metadata []byte) bool {
+	md, err := metadataOf(metadata)
+	if err != nil || !in.promise.left(md.GetViewId()) {
+		return false
+	}
+	pause := time.NewTimer(3 * in.cfg.Timing.Tick)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-in.ctx.Done():
+	}
+	return true
 }
 
 // dropUnfit removes from the pool the requests that were offered for a block and can be in none. The first of them
@@ -170,9 +171,12 @@ func (in *instance) VerifyProposal(p types.Proposal) ([]types.RequestInfo, error
 	if in.dead.Load() {
 		return nil, errDead
 	}
-	b, _, err := in.judge.bind(p)
+	b, view, err := in.judge.bind(p)
 	if err != nil {
 		return nil, err
+	}
+	if in.promise.left(view) {
+		return nil, fmt.Errorf("bft: a proposal of view %d, which was left", view)
 	}
 	if err := in.validate(b); err != nil {
 		return nil, err
@@ -253,6 +257,10 @@ func (in *instance) Sign(data []byte) []byte {
 	if in.dead.Load() {
 		return nil
 	}
+	if err := in.checkStatement(data); err != nil {
+		in.end(err.Error(), false)
+		return nil
+	}
 	in.gate.Lock()
 	in.stated.Store(max(firstNumber(data), in.stated.Load()))
 	in.gate.Unlock()
@@ -264,19 +272,19 @@ func (in *instance) Sign(data []byte) []byte {
 	return sig
 }
 
-// SignProposal implements Signer: it makes this validator's vote. Where it must not vote it returns an empty
-// signature, which nobody counts. auxiliary is nil when a view change took the proposal up.
+// SignProposal implements Signer: it makes this validator's vote. auxiliary is nil when a view change took the proposal
+// up.
 func (in *instance) SignProposal(p types.Proposal, auxiliary []byte) *types.Signature {
 	if auxiliary == nil {
 		if err := in.takeUp(p); err != nil {
 			in.log.Error("cannot take up a proposal", slog.Any("error", err))
-			return &types.Signature{ID: nodeID(in.self)}
+			return in.noVote()
 		}
 	}
-	sig, err := in.vote(p)
+	sig, err := in.vote(p, in.takenUp(auxiliary))
 	if err != nil {
-		in.log.Error("no vote", slog.Any("error", err))
-		return &types.Signature{ID: nodeID(in.self)}
+		in.log.Info("no vote", slog.Any("error", err))
+		return in.noVote()
 	}
 	return sig
 }
@@ -300,12 +308,19 @@ func (in *instance) takeUp(p types.Proposal) error {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.taken.height, in.taken.view, in.taken.at = b.Header.Height, in.stated.Load(), time.Now()
+	in.taken.view, in.taken.height, in.taken.at = in.stated.Load(), b.Header.Height, time.Now()
 	return nil
 }
 
+// takenAt returns the newest view whose beginning took a proposal up, and the height of that.
+func (in *instance) takenAt() (uint64, ledger.Height) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.taken.view, in.taken.height
+}
+
 // vote signs the header of a proposal, once the guard has recorded it.
-func (in *instance) vote(p types.Proposal) (*types.Signature, error) {
+func (in *instance) vote(p types.Proposal, takenUp uint64) (*types.Signature, error) {
 	if in.dead.Load() {
 		return nil, errDead
 	}
@@ -319,14 +334,17 @@ func (in *instance) vote(p types.Proposal) (*types.Signature, error) {
 	if _, err := in.committed(b); err != nil {
 		return nil, err
 	}
-	if err := in.guard.permit(in.judge.epoch, b.Header.Height, view, b.Header.Hash(in.cfg.Suite)); err != nil {
+	hash := b.Header.Hash(in.cfg.Suite)
+	sig, err := in.promise.vote(&b.Header, hash, view, takenUp, func() (suite.Signature, error) {
+		if err := in.guard.permit(in.judge.epoch, b.Header.Height, view, hash); err != nil {
+			return nil, err
+		}
+		return in.cfg.Signer.Sign(ledger.DomainVote, b.Header.VoteBytes(in.cfg.Suite))
+	})
+	if err != nil {
 		return nil, err
 	}
-	sig, err := in.cfg.Signer.Sign(ledger.DomainVote, b.Header.VoteBytes(in.cfg.Suite))
-	if err != nil {
-		return nil, fmt.Errorf("bft: sign a vote: %w", err)
-	}
-	return &types.Signature{ID: nodeID(in.self), Value: suite.Signature(sig)}, nil
+	return &types.Signature{ID: nodeID(in.self), Value: sig}, nil
 }
 
 // Deliver implements Application: it commits a decided block.

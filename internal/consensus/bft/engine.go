@@ -30,6 +30,8 @@ type Engine struct {
 	ready chan struct{}
 
 	forwarded chan []byte
+	// jump is the view that the next run of the kernel is to change to; 0: none. Owned by the supervisor.
+	jump uint64
 
 	mu      sync.Mutex
 	started bool
@@ -226,6 +228,9 @@ func (e *Engine) receive(s *state, from uint16, message []byte) error {
 	}
 	if s.inst.late(from, m) {
 		return nil
+	}
+	if vc := m.GetViewChange(); vc != nil {
+		s.peers.asks(from, vc.GetNextView())
 	}
 	s.inst.out.heard(from, m)
 	s.inst.help(from, m)

@@ -24,6 +24,8 @@ type ending struct {
 	why string
 	// sync asks for blocks from the others before the next kernel starts.
 	sync bool
+	// jump is the view to change to next, of which the kernel does not know; 0: none.
+	jump uint64
 }
 
 // instance is one run of the kernel, for one epoch, from the ledger's head. When it cannot go on it ends: it falls
@@ -34,6 +36,8 @@ type instance struct {
 	judge *judge
 	guard *guard
 	self  uint16
+	// promise is what the statements and votes of this validator bind it to.
+	promise promise
 
 	kernel  *kernel.Consensus
 	journal *journal
@@ -71,10 +75,10 @@ type instance struct {
 	mu sync.Mutex
 	// validated holds the hashes of the newest headers that the ledger found valid.
 	validated []suite.Hash
-	// taken is the newest height at which a view change made this validator vote, and the view then entered.
+	// taken is the newest view whose beginning took a proposal up, the height of that, and when it was.
 	taken struct {
-		height ledger.Height
 		view   uint64
+		height ledger.Height
 		at     time.Time
 	}
 	// asked holds the ids of requests that are being submitted, by the address of their bytes.
@@ -97,12 +101,13 @@ func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*i
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	in.out.answered = make([]placed, len(j.set))
 	head := cfg.Ledger.Head()
-	restore, err := st.plan(head, in.vote)
+	restore, err := st.plan(head, func(p types.Proposal) (*types.Signature, error) { return in.vote(p, st.flight.asOf) })
 	if err != nil {
 		in.cancel()
 		return nil, err
 	}
 	in.restore = restore
+	in.promise.restore(restore)
 	md, err := metadataOf(head.Metadata)
 	if err != nil {
 		in.cancel()
@@ -114,7 +119,7 @@ func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*i
 	last := decisionOf(head)
 	in.kernel = &kernel.Consensus{
 		Config: cfg.kernelConfig(self), Application: in, Assembler: in, Comm: in, Signer: in, Verifier: in,
-		RequestInspector: in, Synchronizer: in, WAL: jr, WALInitialContent: append([][]byte{}, restore.first...),
+		RequestInspector: in, Synchronizer: in, WAL: in, WALInitialContent: append([][]byte{}, restore.first...),
 		Logger: in.kernelLog(), Metadata: md, LastProposal: last.Proposal, LastSignatures: last.Signatures,
 	}
 	return in, nil
@@ -222,12 +227,14 @@ func (in *instance) stop() {
 }
 
 // end makes the instance fall silent and tells the supervisor why.
-func (in *instance) end(why string, sync bool) {
+func (in *instance) end(why string, sync bool) { in.endWith(ending{why: why, sync: sync}) }
+
+func (in *instance) endWith(e ending) {
 	if in.dead.Swap(true) {
 		return
 	}
 	in.cancel()
-	in.ended <- ending{why, sync}
+	in.ended <- e
 }
 
 // askView has the kernel tell its view: it answers questions for its state at once, to whoever asks.

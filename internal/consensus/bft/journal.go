@@ -12,6 +12,8 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	"github.com/hyperledger-labs/SmartBFT/pkg/wal"
+	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/proto"
 )
 
 // Sizes of the kernel's log: a file is begun anew after journalFileBytes; every append takes a buffer of
@@ -69,6 +71,15 @@ func (j *journal) Append(entry []byte, truncate bool) error {
 
 // takeUp records that this validator is about to vote for a proposal that a view change took up.
 func (j *journal) takeUp(p types.Proposal) error { return j.Append(encodeOwnRecord(p), false) }
+
+// leave records that this validator joins a view change that the kernel missed the beginning of.
+func (j *journal) leave(change *smartbftprotos.ViewChange) error {
+	b, err := proto.Marshal(&smartbftprotos.SavedMessage{Content: &smartbftprotos.SavedMessage_ViewChange{ViewChange: change}})
+	if err != nil {
+		return fmt.Errorf("bft: %w", err)
+	}
+	return j.Append(b, false)
+}
 
 func (j *journal) close() error {
 	j.mu.Lock()

@@ -26,6 +26,9 @@ type peer struct {
 	epoch uint64
 	head  ledger.Height
 	stand stand
+	// asked is the view that it last asked to change to, askedAt when.
+	asked   uint64
+	askedAt time.Time
 }
 
 func newPeers(self uint16, set ledger.ValidatorSet) *peers {
@@ -44,6 +47,28 @@ func (ps *peers) hear(from uint16, epoch uint64, p *pulse) {
 	if p != nil {
 		k.head, k.stand = p.Head, p.stand
 	}
+}
+
+// asks notes that a validator asks to change to a view.
+func (ps *peers) asks(from uint16, next uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if int(from) < len(ps.known) && from != ps.self {
+		ps.known[from].asked, ps.known[from].askedAt = next, time.Now()
+	}
+}
+
+// asked returns the highest view to which f+1 others have asked to change since a time, or to a higher one.
+func (ps *peers) asked(since time.Time) uint64 {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var views []uint64
+	for i := range ps.known {
+		if !ps.known[i].askedAt.Before(since) {
+			views = append(views, ps.known[i].asked)
+		}
+	}
+	return nthHighest(views, ps.set.Faulty())
 }
 
 // heard returns how many others were heard since a time, and the names of those who were not.

@@ -48,6 +48,8 @@ type flight struct {
 	header   suite.Hash
 	view     uint64
 	height   ledger.Height
+	// asOf is the view in which this validator took part in deciding it: its own, or the one that took it up.
+	asOf uint64
 	// prepared is true if this validator voted for it, or was about to in a view change. commit is then the kernel's
 	// record of the vote; nil if there is none.
 	prepared bool
@@ -82,7 +84,14 @@ func (st *logState) read(s suite.Suite, entry []byte) error {
 		if err != nil {
 			return err
 		}
-		return st.fly(s, p, true)
+		if err := st.fly(s, p, true); err != nil {
+			return err
+		}
+		st.flight.asOf = st.view
+		if st.change != nil {
+			st.flight.asOf = st.change.GetNextView() + 1
+		}
+		return nil
 	}
 	m := &smartbftprotos.SavedMessage{}
 	if err := proto.Unmarshal(entry, m); err != nil {
@@ -94,6 +103,9 @@ func (st *logState) read(s suite.Suite, entry []byte) error {
 		return st.fly(s, fromProto(c.ProposedRecord.GetPrePrepare().GetProposal()), false)
 	case *smartbftprotos.SavedMessage_Commit:
 		commit := c.Commit.GetCommit()
+		if len(commit.GetSignature().GetValue()) == 0 {
+			return nil // a vote that was withheld
+		}
 		if st.flight == nil || uint64(st.flight.height) != commit.GetSeq() || st.flight.proposal.Digest() != commit.GetDigest() {
 			return errors.New("a vote without its proposal")
 		}
@@ -120,7 +132,7 @@ func (st *logState) fly(s suite.Suite, p types.Proposal, own bool) error {
 	if err != nil {
 		return err
 	}
-	st.flight = &flight{proposal: p, header: b.Header.Hash(s), view: md.ViewId, height: b.Header.Height, prepared: own}
+	st.flight = &flight{proposal: p, header: b.Header.Hash(s), view: md.ViewId, asOf: md.ViewId, height: b.Header.Height, prepared: own}
 	st.headers[st.flight.header] = true
 	st.view = max(st.view, md.ViewId)
 	return nil
@@ -141,6 +153,9 @@ func (st *logState) check(head ledger.Height, epoch uint64, votes guardState) er
 		return nil
 	}
 	last := votes.Votes[len(votes.Votes)-1]
+	if f := st.flight; f != nil && f.height == votes.Height && f.header == last.Header {
+		f.prepared = true // the record of a vote is written before the log's
+	}
 	if !st.headers[last.Header] && st.view <= last.View {
 		return fmt.Errorf("%w: voted for %s in view %d at height %d, of which it knows nothing",
 			errLogDamaged, last.Header, last.View, votes.Height)
@@ -148,11 +163,26 @@ func (st *logState) check(head ledger.Height, epoch uint64, votes guardState) er
 	return nil
 }
 
+// jump has the log say that a change to view next began, as the others are at: the validator missed the changes before.
+func (st *logState) jump(next uint64) *smartbftprotos.ViewChange {
+	if next == 0 || next-1 < st.view {
+		return nil
+	}
+	st.change = &smartbftprotos.ViewChange{NextView: next - 1}
+	st.view = next - 1
+	return st.change
+}
+
 // restoration is what the kernel is started with. The kernel reads only the last record of its log, twice: once to
 // find its view, once to find what was in flight. After a view change began, both matter, so it is given first and,
 // before the second reading, second. Both have the same length.
 type restoration struct {
 	first, second [][]byte
+	// promised is the view that this validator may have made a statement for: it has left all views before.
+	promised uint64
+	// entered is the highest view entered, flight what is in flight, nil if nothing is.
+	entered uint64
+	flight  *flight
 }
 
 // plan works out what to start the kernel with after block head. sign makes this validator's vote for a proposal.
@@ -161,16 +191,20 @@ func (st *logState) plan(head *ledger.Block, sign func(types.Proposal) (*types.S
 	if err != nil {
 		return nil, err
 	}
-	r := &restoration{}
+	r := &restoration{entered: max(st.view, decided.GetViewId())}
 	changing := st.change != nil && st.change.GetNextView() >= decided.GetViewId()
 	live := st.flight != nil && st.flight.height == head.Header.Height+1 && st.flight.view >= decided.GetViewId()
 	if changing && live && !st.flight.prepared {
 		live = false // having left the view, it must not prepare in it any more
 	}
+	if changing {
+		r.promised = st.change.GetNextView() + 1
+	}
 	if live {
 		if r.second, err = st.flight.records(sign); err != nil {
 			return nil, err
 		}
+		r.flight = st.flight
 	}
 	var start *smartbftprotos.SavedMessage
 	switch {

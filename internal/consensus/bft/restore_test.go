@@ -66,6 +66,9 @@ func TestRestoration(t *testing.T) {
 		return guardState{Height: b.Header.Height, Votes: []guardVote{{View: view, Header: b.Header.Hash(w.judge.suite)}}}
 	}
 	none := guardState{}
+	empty := w.commit(1, 1, p)
+	empty.GetCommit().Signature.Value = nil
+	withheld := w.marshal(&smartbftprotos.SavedMessage{Content: &smartbftprotos.SavedMessage_Commit{Commit: empty}})
 	for _, c := range []struct {
 		name          string
 		log           [][]byte
@@ -76,7 +79,9 @@ func TestRestoration(t *testing.T) {
 		{"decided", [][]byte{w.proposed(head, 1), w.voted(head, 1)}, vote(head, 1), "nothing", "nothing"},
 		{"decided by others", [][]byte{w.proposed(head, 1)}, none, "nothing", "nothing"},
 		{"proposed", [][]byte{w.proposed(p, 1)}, none, "proposed p", "proposed p"},
-		{"proposed, vote never sent", [][]byte{w.proposed(p, 1)}, vote(p, 1), "proposed p", "proposed p"},
+		{"proposed, vote not logged", [][]byte{w.proposed(p, 1)}, vote(p, 1), "voted, proposed p", "voted, proposed p"},
+		{"proposed, vote withheld", [][]byte{w.proposed(p, 1), withheld}, none, "proposed p", "proposed p"},
+		{"changing, vote not logged", [][]byte{w.proposed(p, 1), w.left(1)}, vote(p, 1), "left 1", "voted, proposed p"},
 		{"voted", [][]byte{w.proposed(p, 1), w.voted(p, 1)}, vote(p, 1), "voted, proposed p", "voted, proposed p"},
 		{"changing views", [][]byte{w.proposed(head, 1), w.voted(head, 1), w.left(1)}, none, "left 1", "left 1"},
 		{"changing, proposed", [][]byte{w.proposed(p, 1), w.left(1)}, none, "left 1", "left 1"},

@@ -109,6 +109,12 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	if why != "" {
 		return ending{}, nil, e.observe(epoch, why)
 	}
+	if change := st.jump(e.jump); change != nil {
+		if err := jr.leave(change); err != nil {
+			return ending{}, waiting, errors.Join(err, jr.close())
+		}
+	}
+	e.jump = 0
 	in, err := newInstance(&e.cfg, e.guard, &s, jr, st)
 	if err != nil {
 		return ending{}, waiting, errors.Join(err, jr.close())
@@ -125,6 +131,7 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	e.mu.Lock()
 	e.state.inst = nil
 	e.mu.Unlock()
+	e.jump = end.jump
 	left := in.salvage()
 	in.stop()
 	return end, left, nil

@@ -35,6 +35,10 @@ type watcher struct {
 	view        uint64
 	oldestSince time.Time
 	complained  time.Time
+	// left is since when f+1 others are at a view change far ahead; zero: they are not.
+	left time.Time
+	// taken is since when the height that a view change took up is here; zero: it is not.
+	taken time.Time
 	// behind is since when others report more than this validator has; zero: they do not.
 	behind time.Time
 }
@@ -89,6 +93,9 @@ func (w *watcher) lookBehind(now time.Time) {
 		w.in.end("the kernel does not answer", true)
 		return
 	}
+	if w.lookLeft(now) || w.lookTaken(now) {
+		return
+	}
 	patience := behindByOne
 	switch {
 	case v.head > w.head+1:
@@ -117,6 +124,42 @@ func (w *watcher) lookBehind(now time.Time) {
 	}
 }
 
+// lookLeft notices that f+1 others have gone on to a view change that the kernel cannot follow to, since it takes views
+// one by one and was absent for some. It ends the run; the next one joins them.
+func (w *watcher) lookLeft(now time.Time) bool {
+	next := w.s.peers.asked(now.Add(-3 * w.e.cfg.Timing.Resend))
+	if next <= max(w.in.view.Load(), w.in.stated.Load())+1 {
+		w.left = time.Time{}
+		return false
+	}
+	if w.left.IsZero() {
+		w.left = now
+	}
+	if now.Sub(w.left) < w.e.cfg.Timing.Resend*3/2 {
+		return false
+	}
+	w.in.endWith(ending{why: fmt.Sprintf("the others are changing to view %d", next), jump: next})
+	return true
+}
+
+// lookTaken notices that what a view change took up was fetched from others. The kernel goes on waiting for votes until
+// it gives the view up; a new run enters it.
+func (w *watcher) lookTaken(now time.Time) bool {
+	view, height := w.in.takenAt()
+	if view <= w.in.view.Load() || height > w.head {
+		w.taken = time.Time{}
+		return false
+	}
+	if w.taken.IsZero() {
+		w.taken = now
+	}
+	if now.Sub(w.taken) < behindByMore {
+		return false
+	}
+	w.in.end(fmt.Sprintf("height %d, which view %d took up, was fetched", height, view), false)
+	return true
+}
+
 // lookSlow complains about the leader when a request stays the oldest for too long: whether it orders nothing, or
 // everything but this one. The complaint does not leave the view, so that a validator which complains alone goes on
 // working. (A leader whose batcher a synchronisation closed orders nothing while its heartbeats go on.)
@@ -127,7 +170,7 @@ func (w *watcher) lookSlow(now time.Time) {
 		w.e.noteWaiting(time.Time{})
 		return
 	}
-	view := w.in.view.Load()
+	view := max(w.in.view.Load(), w.in.stated.Load())
 	if front := &waiting[0][0]; front != w.oldest || view != w.view { // every leader gets its time
 		w.oldest, w.oldestSince, w.view = front, now, view
 		w.e.noteWaiting(now)
@@ -136,7 +179,7 @@ func (w *watcher) lookSlow(now time.Time) {
 	if now.Sub(w.oldestSince) < slow || now.Sub(w.complained) < slow {
 		return
 	}
-	leads := w.in.judge.leaderOf(view) == w.in.self
+	leads := w.in.judge.leaderOf(view) == w.in.self && view == w.in.view.Load()
 	if leads && now.Sub(w.oldestSince) > 3*slow && !w.in.changing() {
 		w.in.end("it leads and orders nothing", true)
 		return

@@ -105,7 +105,7 @@ func NewCluster(t testing.TB, f Factory, s suite.Suite) *Cluster {
 
 // logger writes where -v shows it, if AVAL_TEST_LOG is set.
 func logger(t testing.TB, node int) *slog.Logger {
-	level := slog.LevelDebug
+	level := slog.LevelDebug - 1
 	var out io.Writer = t.Output()
 	if os.Getenv("AVAL_TEST_LOG") == "" {
 		out = io.Discard
@@ -125,10 +125,13 @@ func (c *Cluster) Engine(i int) consensus.Engine {
 	return e
 }
 
-// Start brings nodes up; all if none is named.
+// Start brings nodes up that are down; all if none is named.
 func (c *Cluster) Start(nodes ...int) {
 	c.T.Helper()
 	for _, i := range c.all(nodes) {
+		if c.Nodes[i].Engine != nil {
+			continue
+		}
 		e := c.Engine(i)
 		c.Net.Attach(i, e)
 		if err := e.Start(c.T.Context()); err != nil {

@@ -66,6 +66,7 @@ var manyCases = []testCase{
 	{"kills", survivesKills},
 	{"all killed", survivesTotalLoss},
 	{"skewed clock", refusesSkewedClock},
+	{"chaos", survivesChaos},
 }
 
 func ordersAll(c *Cluster) {
@@ -286,7 +287,7 @@ func catchesUp(c *Cluster) {
 
 func stopsAndResumes(c *Cluster) {
 	for _, down := range [][]int{{2, 3}, {0, 1}} {
-		c.Start(c.down()...)
+		c.Start()
 		c.AwaitOrdered(4*CommitMax, c.Submit(2))
 		c.Stop(down...)
 		height := c.height()
@@ -310,16 +311,6 @@ func stopsAndResumes(c *Cluster) {
 		took := c.AwaitOrdered(4*CommitMax, ids)
 		c.T.Logf("resumed after %s", took)
 	}
-}
-
-func (c *Cluster) down() []int {
-	var out []int
-	for i, n := range c.Nodes {
-		if n.Engine == nil {
-			out = append(out, i)
-		}
-	}
-	return out
 }
 
 func (c *Cluster) height() ledger.Height {
@@ -376,6 +367,61 @@ func survivesTotalLoss(c *Cluster) {
 	}
 	c.Start()
 	c.AwaitOrdered(5*CommitMax, c.Submit(3))
+}
+
+// ChaosSeeds are the seeds of the chaos case. To repeat or extend a run, set them in a test of the engine.
+var ChaosSeeds = []uint64{1, 2, 3}
+
+// survivesChaos does everything at once, at random: kills, cuts, losses, and outages of all. Afterwards everybody must
+// agree, and order what was submitted.
+func survivesChaos(c *Cluster) {
+	for _, seed := range ChaosSeeds {
+		c.T.Logf("seed %d", seed)
+		rng := rand.New(rand.NewPCG(seed, uint64(c.Suite.ID())))
+		c.Start()
+		var ids []consensus.RequestID
+		for range 30 {
+			ids = append(ids, c.Submit(rng.IntN(4))...)
+			c.mischief(rng)
+			c.Quiet(time.Duration(rng.IntN(1500)) * time.Millisecond)
+		}
+		c.Net.Lose(0)
+		for i := range c.Nodes {
+			c.Net.Isolate(i, false)
+		}
+		c.Start()
+		c.awaitLevel(time.Minute)
+		took := c.AwaitOrdered(time.Minute, append(c.Submit(3), c.unordered(ids)...))
+		c.T.Logf("seed %d: whole again after %s", seed, took)
+	}
+}
+
+// mischief does one thing to a cluster.
+func (c *Cluster) mischief(rng *rand.Rand) {
+	i := rng.IntN(len(c.Nodes))
+	switch rng.IntN(8) {
+	case 0, 1:
+		c.Stop(i)
+	case 2, 3, 4:
+		c.Start()
+	case 5:
+		c.Net.Isolate(i, true)
+	case 6:
+		for k := range c.Nodes {
+			c.Net.Isolate(k, false)
+		}
+		c.Net.Lose(rng.IntN(100))
+	case 7:
+		c.Net.Cut(i, rng.IntN(len(c.Nodes)), true)
+	}
+}
+
+// unordered returns the requests that some node still holds: one that was refused everywhere, or lost with the only
+// nodes that held it, is for its originator to submit again.
+func (c *Cluster) unordered(ids []consensus.RequestID) []consensus.RequestID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id consensus.RequestID) bool {
+		return !slices.ContainsFunc(c.Nodes, func(n *Node) bool { return n.Ledger.Ordered(id) })
+	})
 }
 
 func refusesSkewedClock(c *Cluster) {
