@@ -28,7 +28,7 @@ type Config struct {
 	Random io.Reader
 	// Label computes from the coordinates of a public key what is remembered with it: ZA. None if nil.
 	Label func(x, y *[32]byte) [32]byte
-	// KeyBytesMax bounds the memory for decoded keys; default 32 MiB, about 80,000 keys.
+	// KeyBytesMax bounds the memory for decoded keys; default 48 MiB, about 125,000 keys.
 	KeyBytesMax int
 	// TableBytesMax bounds the memory for tables; default 16 MiB, about 1,200 keys.
 	TableBytesMax int
@@ -59,7 +59,7 @@ func New(c Config) *Verifier {
 			*v = value
 		}
 	}
-	set(&c.KeyBytesMax, 32<<20)
+	set(&c.KeyBytesMax, 48<<20)
 	set(&c.TableBytesMax, 16<<20)
 	set(&c.TableAfter, 4)
 	set(&c.BatchMin, 8)

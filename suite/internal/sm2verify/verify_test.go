@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -275,6 +276,43 @@ func TestCachesAreBounded(t *testing.T) {
 	agree(t, v, cases...)
 	if v.keys.len() != 2 || v.tables.len() != 1 {
 		t.Errorf("%d keys, %d tables", v.keys.len(), v.tables.len())
+	}
+}
+
+// TestEntriesAreCounted: decoded keys, with all that batches add to them, and tables take no more memory than they are counted
+// for.
+func TestEntriesAreCounted(t *testing.T) {
+	heap := func() int {
+		var m runtime.MemStats
+		for range 3 { // pools are emptied by the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	for name, c := range map[string]struct {
+		n, each int
+		add     func(v *Verifier, key *[KeySize]byte, k *Key)
+	}{
+		"keys": {3000, keyBytes, func(v *Verifier, key *[KeySize]byte, k *Key) { k.raised(); v.keys.put(key, k) }},
+		"tables": {100, tableBytes, func(v *Verifier, key *[KeySize]byte, k *Key) {
+			v.tables.put(key, makeTable(&k.point, keyWidth, spacing))
+		}},
+	} {
+		public := newTestKey(big.NewInt(77)).public
+		v := New(Config{})
+		before := heap()
+		for i := range c.n {
+			k, ok := decode(&public)
+			if !ok {
+				t.Fatal("refused")
+			}
+			c.add(v, &[KeySize]byte{byte(i), byte(i >> 8)}, k)
+		}
+		if grown := heap() - before; grown > c.n*c.each || grown < c.n*c.each/4 {
+			t.Errorf("%d %s take %d bytes each, counted as %d", c.n, name, grown/c.n, c.each)
+		}
+		runtime.KeepAlive(v)
 	}
 }
 
