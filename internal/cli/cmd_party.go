@@ -30,6 +30,8 @@ func newPartyCmd(s *session) *cobra.Command {
 func partyOnboard(s *session) *cobra.Command {
 	return operation{
 		use: "onboard", short: "Admit an organisation",
+		more: "Its home scope must be open (aval party scope), each member has a credential of an identity issuer (aval credential issue), and the\n" +
+			"key of each signs too, which proves that somebody holds it.",
 		example: "  aval party onboard --as authority --id 91310000MA1FL0000N --name 'Huachen Auto' --scope /auto --roles core \\\n" +
 			"    --size large --evidence licence.pdf --member admin.cred=admin --member li.cred=maker --member wang.cred=checker \\\n" +
 			"    --sign authority-admin --sign hc-admin --sign hc-li --sign hc-wang",
@@ -163,7 +165,7 @@ func partyRole(s *session) *cobra.Command {
 func partyScope(s *session) *cobra.Command {
 	return operation{
 		use: "scope", short: "Open a scope below one of your party's own and name its authority",
-		example: "  aval party scope --as authority --path /auto --authority huachen --sign authority-admin",
+		example: "  aval party scope --as authority --path /auto --authority authority --sign authority-admin",
 		body: func(b *binder) ledger.Body {
 			op := &ledger.ScopeOpen{}
 			b.flag("path", "path of the new scope", into(&op.Path, parseScope))

@@ -103,18 +103,16 @@ func (s *session) showStatus(o *output, all []nodeStatus) {
 			fmt.Sprint(st.Heights.Proven), fmt.Sprintf("%d/%d", connected, len(st.Peers)), state})
 	}
 	o.table([]string{"node", "name", "role", ">committed", ">executed", ">proven", ">peers", "state"}, rows)
-	silent := false
+	var silent []string
 	for i := range all {
 		if st := all[i].Status; st != nil {
 			s.showTrouble(o, st)
-			continue
+		} else {
+			silent = append(silent, strings.TrimPrefix(all[i].Error, client.ErrUnreachable.Error()+": "))
 		}
-		if !silent {
-			o.line("")
-			o.line("No answer:")
-			silent = true
-		}
-		o.line("  %s", strings.TrimPrefix(all[i].Error, client.ErrUnreachable.Error()+": "))
+	}
+	if len(silent) > 0 {
+		o.line("\nNo answer:\n  %s", strings.Join(silent, "\n  "))
 	}
 }
 

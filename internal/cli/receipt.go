@@ -22,7 +22,7 @@ func (s *session) printOutcome(out *api.Outcome) error {
 				at = fmt.Sprintf(" in operation %d", r.FailedOp)
 			}
 			o.line("Refused: %s (%d)%s: %s", r.Code, uint16(r.Code), at, s.names().Replace(r.Message))
-			o.line("Nothing took effect. %s", afterRefusal(r.Code))
+			o.line("Nothing took effect. %s", afterRefusal(r))
 		default:
 			o.line("Done at height %d, ledger time %s, %s.", r.Height, when(r.Time), out.Stage)
 		}
@@ -31,9 +31,12 @@ func (s *session) printOutcome(out *api.Outcome) error {
 	})
 }
 
-// afterRefusal says what to do about a refusal. Only the codes that do not spend the id leave the transaction open.
-func afterRefusal(code ledger.Code) string {
-	switch code {
+// afterRefusal says what to do about a refusal.
+func afterRefusal(r *ledger.Receipt) string {
+	if r.Final {
+		return "This is final; correct it and make a new transaction."
+	}
+	switch r.Code {
 	case ledger.CodePolicyUnmet, ledger.CodeKeyUnknown, ledger.CodeSamePerson, ledger.CodePossession:
 		return "Sign with what is missing too: with further --sign, or by passing a draft (--draft FILE, aval tx sign, aval tx submit)."
 	case ledger.CodeKeyExpired, ledger.CodeKeyRevoked:
@@ -47,7 +50,7 @@ func afterRefusal(code ledger.Code) string {
 	case ledger.CodeClockAdvance:
 		return "The lab clock is on its way; do it again in a moment."
 	}
-	return "This is final; correct it and make a new transaction."
+	return "This attempt is not final: the same transaction may be submitted again."
 }
 
 // attemptIfNotFinal shows the hash by which an attempt that did not spend its id is found.
