@@ -27,13 +27,13 @@ BENCHTIME ?= 1s
 PKG ?= ./...
 RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
 
-.PHONY: help build demo test race lint fuzz bench figures cover clean
+.PHONY: help build demo test race lint fuzz bench microbench figures cover clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  variables: CHECK=1 (demo)  PKG=./dir/... (test, race, cover, bench)  FUZZTIME=$(FUZZTIME)  FUZZ=regexp"
-	@echo "             BENCH=regexp  BENCHTIME=$(BENCHTIME)  TEST_TIMEOUT=$(TEST_TIMEOUT)  GOVULNDB=url  VULN_REQUIRED=1 (lint)"
+	@echo "  variables: CHECK=1 (demo)  PKG=./dir/... (test, race, cover, microbench)  FUZZTIME=$(FUZZTIME)  FUZZ=regexp"
+	@echo "             BENCH=regexp  BENCHTIME=$(BENCHTIME) (microbench)  TEST_TIMEOUT=$(TEST_TIMEOUT)  GOVULNDB=url  VULN_REQUIRED=1 (lint)"
 
 # Pure Go: the binary needs no C compiler and no C library.
 build: ## build bin/aval, version stamped
@@ -68,7 +68,10 @@ lint: ## golangci-lint and govulncheck, pinned in tools/go.mod
 fuzz: ## run every fuzz target for FUZZTIME
 	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' PKG='$(PKG)' tools/fuzz
 
-bench: ## run the Go benchmarks
+bench: build ## measure the standard set of aval bench (tools/bench, docs/BENCHMARKS.md); results go to bench-results
+	tools/bench
+
+microbench: ## run the Go benchmarks
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
 
 figures: ## measure networks of real processes: failover, cost at rest; takes minutes
@@ -80,4 +83,4 @@ cover: ## test with coverage of all packages; writes coverage.html
 	@go tool cover -html=coverage.out -o coverage.html
 
 clean: ## remove what was built
-	rm -rf bin coverage.out coverage.html
+	rm -rf bin bench-results coverage.out coverage.html

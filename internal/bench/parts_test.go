@@ -85,12 +85,39 @@ func TestReports(t *testing.T) {
 				r.Refused, r.Failed, r.RanOut, r.FirstFailure = 3, 2, true, "load: BUSY (5): full"
 			}
 		}
+		if d.Cmd == "markdown" {
+			return markdown(t, r, &Result{Suite: "intl", Validators: 4, Workload: "voucher", Interrupted: true, VerifyUS: 50})
+		}
 		if d.Cmd == "plot" {
 			checkXML(t, r.plot())
 			return r.plot()
 		}
 		return r.table()
 	})
+}
+
+// markdown writes results to files and returns their table.
+func markdown(t *testing.T, results ...*Result) string {
+	t.Helper()
+	var files []string
+	for i, r := range results {
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, filepath.Join(t.TempDir(), string(rune('a'+i))+".json"))
+		if err := os.WriteFile(files[i], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := Table(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Table([]string{filepath.Join(t.TempDir(), "missing")}); err == nil {
+		t.Error("a file that is missing was read")
+	}
+	return text
 }
 
 func checkXML(t *testing.T, text string) {

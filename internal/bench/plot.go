@@ -101,7 +101,7 @@ func (p *plot) draw() {
 	p.text(plotLeft, plotTop-24, "start", p.title)
 	for step, v := p.stepX(), 0.0; v <= p.mostX; v += step {
 		p.line(p.x(v), plotTop, p.x(v), plotHeight-plotBottom, colourGrid)
-		p.text(p.x(v), plotHeight-plotBottom+18, "middle", fmt.Sprintf("%.0f", v))
+		p.text(p.x(v), plotHeight-plotBottom+18, "middle", fmt.Sprintf("%.6g", v))
 	}
 	for power := p.lowY; power <= p.upY; power++ {
 		v := math.Pow(10, power)

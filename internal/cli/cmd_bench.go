@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ func newBenchCmd(s *session) *cobra.Command {
 	f.StringVar(&c.Plot, "plot", "", "file that receives a plot of latency against throughput (SVG), measured at several more rates")
 	f.StringVar(&c.JSON, "json", "", "file that receives the result as JSON; - for standard output instead of the table")
 	f.StringVar(&c.Dir, "dir", "", "new directory to keep logs, ledgers and profiles in (default a temporary one, removed in the end)")
-	cmd.AddCommand(newBenchLoadCmd())
+	cmd.AddCommand(newBenchLoadCmd(), newBenchTableCmd(s))
 	return cmd
 }
 
@@ -52,6 +53,21 @@ func newBenchLoadCmd() *cobra.Command {
 		Example: "  aval bench load <order.json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.Generate(cmd.Context(), os.Stdin, cmd.OutOrStdout())
+		},
+	}
+}
+
+func newBenchTableCmd(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "table FILE…", Short: "Print results that --json wrote as one table in Markdown",
+		Example: "  aval bench table sm.json intl.json", Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			text, err := bench.Table(args)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(s.sys.Stdout, text)
+			return err
 		},
 	}
 }
