@@ -57,7 +57,7 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 	sets := map[string][]Item{}
-	for _, size := range [][2]int{{8, 8}, {16, 16}, {64, 64}, {256, 256}, {1024, 1024}, {4096, 64}, {4096, 4096}} {
+	for _, size := range [][2]int{{2, 2}, {4, 4}, {8, 8}, {16, 16}, {64, 64}, {256, 256}, {1024, 1024}, {4096, 64}, {4096, 4096}} {
 		sets[fmt.Sprintf("batch of %d by %d", size[0], size[1])] = benchItems(b, v, size[0], size[1])
 	}
 	best, reference := map[string]float64{}, 1e18

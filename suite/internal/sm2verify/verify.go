@@ -34,7 +34,7 @@ type Config struct {
 	TableBytesMax int
 	// TableAfter is how many signatures of a key are verified one by one before a table is kept; default 4, none if negative.
 	TableAfter int
-	// BatchMin is how many signatures are worth an equation; default 8.
+	// BatchMin is how many signatures are worth an equation; 0, the default, for an estimate of what costs less.
 	BatchMin int
 }
 
@@ -62,7 +62,6 @@ func New(c Config) *Verifier {
 	set(&c.KeyBytesMax, 48<<20)
 	set(&c.TableBytesMax, 16<<20)
 	set(&c.TableAfter, 4)
-	set(&c.BatchMin, 8)
 	return &Verifier{
 		random: c.Random, label: c.Label, patience: int32(c.TableAfter), batchMin: c.BatchMin,
 		keys:    newCache[*Key](c.KeyBytesMax / keyBytes),
@@ -212,7 +211,7 @@ func (b *batch) parse() {
 // decide decides some signatures and reports whether all are valid. suspect is true if they are known to contain one that is
 // not, so that no equation needs to say so again.
 func (b *batch) decide(list []live, suspect bool) (all bool) {
-	if len(list) < b.verifier.batchMin || len(list) < 2 && suspect || b.budget < len(list) {
+	if !b.worthwhile(list) || len(list) < 2 && suspect || b.budget < len(list) {
 		all = true
 		for i := range list {
 			at := list[i].item
@@ -235,6 +234,33 @@ func (b *batch) decide(list []live, suspect bool) (all bool) {
 	all = b.decide(list[:half], false)
 	b.decide(list[half:], all)
 	return false
+}
+
+// Costs as measured, in hundredths of the library's single verification.
+const (
+	costTable    = 32  // one signature of a key with a table
+	costNoTable  = 125 // of a key without
+	costEquation = 120 // an equation without signatures
+	costTerm     = 26  // each signature in it
+)
+
+// worthwhile reports whether an equation costs less than verifying one by one.
+func (b *batch) worthwhile(list []live) bool {
+	if least := b.verifier.batchMin; least > 0 {
+		return len(list) >= least
+	}
+	single, equation := 0, costEquation+costTerm*len(list)
+	if costTable*len(list) > equation {
+		return true
+	}
+	for i := range list {
+		if _, ok := b.verifier.tables.get(&b.items[list[i].item].Key.id); ok {
+			single += costTable
+		} else {
+			single += costNoTable
+		}
+	}
+	return single > equation
 }
 
 // holds reports whether Σ z·(s·G + t·P − R) = O for random z. Without randomness it does not hold, which decides nothing.

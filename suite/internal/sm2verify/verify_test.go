@@ -179,7 +179,7 @@ func mixed(t *rapid.T, n int) (cases []testCase) {
 
 // TestMixedBatches: the answers to batches of valid and wrong signatures are the twin's.
 func TestMixedBatches(t *testing.T) {
-	usual, small := newTestVerifier(Config{BatchMin: 8}), newTestVerifier(Config{})
+	usual, small := New(Config{}), newTestVerifier(Config{})
 	rapid.Check(t, func(t *rapid.T) {
 		if rapid.Bool().Draw(t, "usual") {
 			agree(t, usual, mixed(t, rapid.IntRange(0, 30).Draw(t, "n"))...)
