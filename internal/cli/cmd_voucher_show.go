@@ -230,8 +230,12 @@ func (s *session) showTransfers(o *output, items []api.Transfer) {
 	var rows [][]string
 	for i := range items {
 		t := &items[i]
+		on := terms(t.Recourse, t.Discharge)
+		if t.Cause == ledger.TransferFinance { // a sale pays no debt between the two
+			on = words(t.Recourse, "recourse")
+		}
 		rows = append(rows, []string{fmt.Sprint(t.Number), when(t.NotifiedAt), t.From.String(), t.Amount.String(), s.partyName(t.Transferor),
-			s.partyName(t.Transferee), causeNames[t.Cause], terms(t.Recourse, t.Discharge)})
+			s.partyName(t.Transferee), causeNames[t.Cause], on})
 	}
 	o.table([]string{">no", "time", ">from", ">amount", "from", "to", "by", "terms"}, rows)
 }

@@ -123,6 +123,13 @@ func (s *session) printError(err error, hint string) {
 		} `json:"error"`
 	}{}
 	out.Error.Message, out.Error.Hint = err.Error(), hint
+	var exit *exitError
+	switch {
+	case errors.Is(err, client.ErrUnreachable):
+		out.Error.Name = "UNREACHABLE"
+	case errors.As(err, &exit) && exit.code == exitUsage || isCobraUsage(err):
+		out.Error.Name = "USAGE"
+	}
 	if code, ok := client.CodeOf(err); ok {
 		out.Error.Code, out.Error.Name = code, code.String()
 	}
