@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -164,9 +165,13 @@ func moneyShowHold(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var next []string
+			for _, claim := range h.Next {
+				next = append(next, s.partyName(claim.Controller))
+			}
 			return s.print(h, func(o *output) {
 				o.fields("Hold", h.ID, "Bank", s.partyName(h.Bank), "Owner", s.partyName(h.Owner), "Beneficiary", s.partyName(h.Beneficiary),
-					"Controller", s.partyName(h.Controller), "Amount", h.Amount, "Why", holdReasons[h.Reason], "Reference", h.Ref)
+					"Controller", s.partyName(h.Controller), "Then", strings.Join(next, ", "), "Amount", h.Amount, "Why", holdReasons[h.Reason], "Reference", h.Ref)
 			})
 		}
 	})

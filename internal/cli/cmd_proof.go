@@ -144,6 +144,9 @@ func subjectText(v *ledger.Verdict) string {
 		if r.Boundary {
 			return fmt.Sprintf("due-date work %d: %s", r.Index, r.Code)
 		}
+		if !r.Final {
+			return fmt.Sprintf("an attempt at transaction %s, which settles nothing: %s", r.Tx, r.Code)
+		}
 		return fmt.Sprintf("transaction %s: %s%s", r.Tx, r.Code, eventsText(r.Events))
 	}
 	if !v.Present {
