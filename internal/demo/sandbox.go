@@ -96,8 +96,8 @@ func (s *sandbox) commands(program string, today ledger.Date, invoices [2]string
 		return fmt.Sprintf("%s evidence register --seller %s --buyer %s --number %s --face %s --issued %s \\\n    --contract %q --receipt %q %s",
 			program, seller, buyer, number, face, today, papers(contractAs), papers(receiptAs), both(seller))
 	}
-	capture := func(word string) string {
-		return fmt.Sprintf(" \\\n    | tee /dev/stderr | awk '$1 == %q { print $2; exit }')", word)
+	capture := func(name, word string) string {
+		return fmt.Sprintf("  %s=$(echo \"$OUT\" | awk '$1 == %q { print $2; exit }')", name, word)
 	}
 	return []string{
 		fmt.Sprintf("  export AVAL_HOME=%q", s.home),
@@ -108,13 +108,15 @@ func (s *sandbox) commands(program string, today ledger.Date, invoices [2]string
 		"  " + invoice("supplier2", "supplier1", invoices[1], "40,000.00"),
 		"",
 		"  # core promises to pay in 120 days; the voucher's id is kept for the next commands",
-		fmt.Sprintf("  VOUCHER=$(%s voucher issue --payee supplier1 --face 100,000.00 --due %s --bank bank --invoice %s \\\n    --accept-by 7d %s%s",
-			program, today+120, invoices[0], both("core"), capture("voucher")),
+		fmt.Sprintf("  OUT=$(%s voucher issue --payee supplier1 --face 100,000.00 --due %s --bank bank --invoice %s \\\n    --accept-by 7d %s); echo \"$OUT\"",
+			program, today+120, invoices[0], both("core")),
+		capture("VOUCHER", "voucher"),
 		"",
 		"  # supplier1 accepts, and pays supplier2 with a part of it",
 		fmt.Sprintf("  %s voucher accept $VOUCHER %s", program, both("supplier1")),
-		fmt.Sprintf("  OFFER=$(%s voucher offer $VOUCHER --lot 0.00 --part '40,000.00 to supplier2 invoice %s' --part 'rest keep' \\\n    --accept-by 7d %s%s",
-			program, invoices[1], both("supplier1"), capture("offer")),
+		fmt.Sprintf("  OUT=$(%s voucher offer $VOUCHER --lot 0.00 --part '40,000.00 to supplier2 invoice %s' --part 'rest keep' \\\n    --accept-by 7d %s); echo \"$OUT\"",
+			program, invoices[1], both("supplier1")),
+		capture("OFFER", "offer"),
 		fmt.Sprintf("  %s voucher accept-offer $OFFER %s", program, both("supplier2")),
 		"",
 		"  # who holds what now",
