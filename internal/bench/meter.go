@@ -11,19 +11,17 @@ type meter struct {
 	run    *run
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	// diskBefore is what the data took before the load, committedBefore what had been acknowledged.
+	// cpuBefore is the validators' processor time before the load, diskBefore what their data took, committedBefore what had
+	// been acknowledged.
+	cpuBefore       time.Duration
 	diskBefore      int64
 	committedBefore int64
 
 	mu sync.Mutex
-	// cpuCounted is the validators' processor time when counting began.
-	cpuCounted time.Duration
-	counting   bool
-	rss        int64 // the most that any validator had
-	rssFirst   int64 // when the load began
-	err        error
-	profiles   *profiles
-	ctx        context.Context //nolint:containedctx // the profile's, which ends with the meter
+	rss      int64 // the most that any validator had
+	err      error
+	profiles *profiles
+	ctx      context.Context //nolint:containedctx // the profile's, which ends with the meter
 }
 
 const rssEvery = 500 * time.Millisecond
@@ -33,7 +31,10 @@ func (r *run) watch(ctx context.Context) (*meter, error) {
 	m := &meter{run: r, committedBefore: r.acknowledged}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	var err error
-	if m.diskBefore, err = r.net.disk(); err != nil {
+	if m.diskBefore, err = r.net.disk(); err == nil {
+		m.cpuBefore, err = r.net.cpu()
+	}
+	if err != nil {
 		m.cancel()
 		return nil, err
 	}
@@ -41,9 +42,7 @@ func (r *run) watch(ctx context.Context) (*meter, error) {
 		for m.ctx.Err() == nil {
 			b, err := r.net.rss()
 			m.mu.Lock()
-			if m.rss = max(m.rss, b); m.rssFirst == 0 {
-				m.rssFirst = b
-			}
+			m.rss = max(m.rss, b)
 			if err != nil && m.err == nil {
 				m.err = err
 			}
@@ -54,17 +53,9 @@ func (r *run) watch(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// report is called with every report of the load process. When counting begins it reads the clocks and starts profiling.
+// report is called with every report of the load process. When counting begins it starts profiling.
 func (m *meter) report(p *Report) {
 	if p.Event != "count" {
-		return
-	}
-	cpu, err := m.run.net.cpu()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.cpuCounted, m.counting = cpu, err == nil
-	if err != nil {
-		m.err = err
 		return
 	}
 	m.tasks.Go(func() {

@@ -32,8 +32,8 @@ type Result struct {
 	LightP50MS      float64 `json:"light_p50_ms"`
 	LightP99MS      float64 `json:"light_p99_ms"`
 	LightProofP50MS float64 `json:"light_proof_p50_ms"`
-	// CPUMSPerTx is the processor time of all validators from when counting began until they came to rest, compaction
-	// included, per transaction that was sent in that time and committed.
+	// CPUMSPerTx is the processor time of all validators from before the load until they came to rest, warm-up and compactions
+	// included, per transaction that was committed in between.
 	CPUMSPerTx float64 `json:"cpu_ms_per_tx"`
 	Stages     []share `json:"stages"`
 	// RSSMBPerValidator is the most resident memory that any validator had during the load.
@@ -111,21 +111,20 @@ func (r *Result) setPeak(run *run, m *meter, t *Tally) error {
 	if err != nil {
 		return err
 	}
-	if grown := run.acknowledged - m.committedBefore; grown > 0 {
-		r.DiskBytesPerTx = math.Round(float64(disk-m.diskBefore) / float64(grown))
-		r.LoadUSPerTx = round(float64(t.CPUMs) * 1000 / float64(grown))
-	}
-	if run.signed > 0 {
-		r.SignUSPerTx = round(micros(run.signing) / float64(run.signed))
-	}
-	if !m.counting || t.Own == 0 {
-		return nil
-	}
 	cpu, err := run.net.cpu()
 	if err != nil {
 		return err
 	}
-	perTx := (cpu - m.cpuCounted) / time.Duration(t.Own)
+	if run.signed > 0 {
+		r.SignUSPerTx = round(micros(run.signing) / float64(run.signed))
+	}
+	done := run.acknowledged - m.committedBefore
+	if done == 0 {
+		return nil
+	}
+	r.DiskBytesPerTx = math.Round(float64(disk-m.diskBefore) / float64(done))
+	r.LoadUSPerTx = round(float64(t.CPUMs) * 1000 / float64(done))
+	perTx := (cpu - m.cpuBefore) / time.Duration(done)
 	r.CPUMSPerTx = round4(millis(perTx))
 	f := ledger.ValidatorSet(make([]ledger.Validator, r.Validators)).Faulty()
 	r.BoundRatio = round(micros(perTx) / (float64(f+1) * r.VerifyUS * run.work.signatures()))

@@ -97,14 +97,15 @@ func (r *run) estimate(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	begin := time.Now()
 	t, err := r.load(ctx, "estimate", r.order(file, estimateTime/4, estimateTime), nil)
 	if err != nil {
 		return 0, err
 	}
-	if t.Window == 0 {
-		return 0, fmt.Errorf("nothing was committed within %s: %s", estimateTime, t.FirstFailure)
+	if t.Committed == 0 && ctx.Err() == nil {
+		return 0, fmt.Errorf("nothing was committed within %s: %s", time.Since(begin), t.FirstFailure)
 	}
-	return float64(t.Window) / t.WindowMs * 1000, ctx.Err()
+	return max(perSecond(t), float64(t.Committed)/time.Since(begin).Seconds()), ctx.Err()
 }
 
 // spare is how many more transactions are signed than the estimate asks for.
