@@ -50,6 +50,9 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 	}
 	if vc := m.GetViewChange(); vc != nil {
 		in.leaving.Store(max(vc.GetNextView(), in.leaving.Load()))
+		if !in.out.mayAsk(m, vc.GetNextView(), time.Now()) {
+			return
+		}
 	}
 	if in.dead.Load() || target == nodeID(in.self) {
 		return

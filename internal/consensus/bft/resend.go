@@ -47,6 +47,8 @@ type outbound struct {
 	// judged holds the newest proposals and whether they came in time. It is judged once: one that comes again may have
 	// grown too old, or, if the leader's clock is ahead, have become acceptable.
 	judged []judgedTime
+	// asks holds the newest requests to change views, see mayAsk.
+	asks []ask
 	// begun is the highest view whose start was handed to the kernel. Given a start twice, it would begin the view anew.
 	begun uint64
 }
@@ -122,6 +124,41 @@ func (o *outbound) inTime(header suite.Hash, now bool) bool {
 	}
 	o.judged = append(o.judged, judgedTime{header, now})
 	return now
+}
+
+// ask is a request to change to a view, and when it was sent.
+type ask struct {
+	message *smartbftprotos.Message
+	next    uint64
+	at      time.Time
+}
+
+const (
+	asksMax  = 16
+	askPause = 200 * time.Millisecond
+)
+
+// mayAsk reports whether a request to change to a view may be sent: not if the same was sent a moment ago. Two kernels
+// that help a third which is behind answer each other's help, as fast as the network carries it.
+func (o *outbound) mayAsk(m *smartbftprotos.Message, next uint64, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.asks {
+		a := &o.asks[i]
+		if a.next != next {
+			continue
+		}
+		if a.message != m && now.Sub(a.at) < askPause {
+			return false
+		}
+		a.message, a.at = m, now
+		return true
+	}
+	if len(o.asks) == asksMax {
+		o.asks = slices.Delete(o.asks, 0, 1)
+	}
+	o.asks = append(o.asks, ask{m, next, now})
+	return true
 }
 
 // beginOnce reports whether the start of a view may be handed to the kernel.

@@ -369,7 +369,7 @@ func survivesTotalLoss(c *Cluster) {
 	c.AwaitOrdered(5*CommitMax, c.Submit(3))
 }
 
-// ChaosSeeds are the seeds of the chaos case. To repeat or extend a run, set them in a test of the engine.
+// ChaosSeeds are the seeds of the chaos case; AVAL_CHAOS (see bft/main_test.go) sets others.
 var ChaosSeeds = []uint64{1, 2, 3}
 
 // survivesChaos does everything at once, at random: kills, cuts, losses, and outages of all. Afterwards everybody must
