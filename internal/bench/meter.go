@@ -17,7 +17,7 @@ type meter struct {
 	diskBefore      int64
 	committedBefore int64
 
-	mu sync.Mutex
+	mu       sync.Mutex
 	rss      int64 // the most that any validator had
 	err      error
 	profiles *profiles
