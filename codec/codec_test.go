@@ -391,3 +391,31 @@ func TestCheckTextsSeesEveryText(t *testing.T) {
 		t.Errorf("bytes after the value give %v", err)
 	}
 }
+
+func TestUintFindsWhatUnmarshalReads(t *testing.T) {
+	type record struct {
+		A []byte `cbor:"1,keyasint"`
+		B uint64 `cbor:"2,keyasint"`
+		C string `cbor:"3,keyasint"`
+		D uint64 `cbor:"300,keyasint"`
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		r := record{rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "a"), rapid.Uint64().Draw(t, "b"), rapid.String().Draw(t, "c"), rapid.Uint64().Draw(t, "d")}
+		b := MustMarshal(&r)
+		for key, want := range map[uint64]uint64{2: r.B, 300: r.D} {
+			if n, ok := Uint(b, key); !ok || n != want {
+				t.Fatalf("key %d of %x: %d, %v, want %d", key, b, n, ok, want)
+			}
+		}
+		for _, key := range []uint64{0, 1, 3, 4, 299, 301} {
+			if n, ok := Uint(b, key); ok {
+				t.Fatalf("key %d of %x: %d", key, b, n)
+			}
+		}
+		for i := range b {
+			if n, ok := Uint(b[:i], 300); ok {
+				t.Fatalf("the first %d bytes of %x have %d", i, b, n)
+			}
+		}
+	})
+}
