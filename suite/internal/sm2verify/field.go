@@ -215,8 +215,8 @@ func (z *fe) neg(x *fe) {
 	z[3], _ = bits.Sub64(p3, x[3], b)
 }
 
-// isZero reports whether x = 0.
-func (x *fe) isZero() bool { return x[0]|x[1]|x[2]|x[3] == 0 }
+// isZero reports whether z = 0.
+func (z *fe) isZero() bool { return z[0]|z[1]|z[2]|z[3] == 0 }
 
 // setLimbs sets z to the number with these limbs, least first, and reports whether it is below p; else z is undefined.
 func (z *fe) setLimbs(v [4]uint64) bool {

@@ -45,9 +45,8 @@ func (a *adder) collect(src []affine, moves []move, groups int) ([]affine, []int
 			to.y.neg(&to.y)
 		}
 	}
-	for n := len(moves); a.findPairs(); {
-		n = a.round()
-		a.points = a.points[:n]
+	for a.findPairs() {
+		a.points = a.points[:a.round()]
 	}
 	return a.points, a.size
 }
@@ -75,10 +74,12 @@ func (a *adder) round() int {
 	for j := n - 1; j >= 0; j-- {
 		p, q, d := &a.points[a.pairs[j]], &a.points[a.pairs[j]+1], &a.below[j]
 		d.sub(&q.x, &p.x)
-		if d.isZero() {
-			if *d = feOne; p.y == q.y {
-				d.add(&p.y, &p.y)
-			}
+		switch {
+		case !d.isZero():
+		case p.y == q.y:
+			d.add(&p.y, &p.y)
+		default:
+			*d = feOne
 		}
 		a.prefix[j] = acc[j&1]
 		acc[j&1].mul(&acc[j&1], d)
