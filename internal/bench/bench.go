@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"time"
 
@@ -243,7 +244,7 @@ func (r *run) conclude(well bool) error {
 	if err != nil {
 		return err
 	}
-	r.result.Counted = append(all[0].lines, fmt.Sprintf("%d transactions took effect on each of %d ledgers, %d were acknowledged",
+	r.result.Counted = append(slices.Clone(all[0].lines), fmt.Sprintf("%d transactions took effect on each of %d ledgers, %d were acknowledged",
 		all[0].receipts, len(all), r.acknowledged))
 	return agree(all, r.acknowledged, r.unknown)
 }

@@ -14,7 +14,7 @@ func (x *Executor) unagreed(c *vm.Context, op *ledger.Op) error {
 	}
 	body, err := op.Decode()
 	if err != nil {
-		return nil // then op is what failed, and no signature helps
+		return nil //nolint:nilerr // then op is what failed, and no signature helps
 	}
 	switch b := body.(type) {
 	case *ledger.PartyOnboard:

@@ -130,7 +130,7 @@ func FreePorts(ctx context.Context, n int) (int, error) {
 		return 0, fmt.Errorf("%d ports in a row: the most is %d", n, genesis.LinkPortOffset)
 	}
 	for range tries {
-		base := low + mathrand.IntN(high-low-n) //nolint:gosec // any port will do
+		base := low + mathrand.IntN(high-low-n)
 		free := true
 		for i := 0; i < n && free; i++ {
 			free = portFree(ctx, base+i) && portFree(ctx, base+i+genesis.LinkPortOffset)

@@ -182,7 +182,7 @@ func (n *Node) openServer() (err error) {
 func (n *Node) listen() (err error) {
 	n.listener = n.cfg.HTTPListener
 	if n.listener == nil && n.cfg.HTTPListen != "" {
-		n.listener, err = net.Listen("tcp", n.cfg.HTTPListen)
+		n.listener, err = new(net.ListenConfig).Listen(n.ctx, "tcp", n.cfg.HTTPListen)
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("node: http.listen: another program listens on %s; stop it, or choose another address: %w", n.cfg.HTTPListen, err)

@@ -87,7 +87,7 @@ func (n *Node) measureDisk() {
 	var disk api.Disk
 	err := filepath.WalkDir(n.cfg.DataDir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil // files come and go while we look
+			return nil //nolint:nilerr // files come and go while we look
 		}
 		if info, err := d.Info(); err == nil {
 			disk.DataBytes += uint64(info.Size())

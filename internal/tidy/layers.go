@@ -29,7 +29,7 @@ var layers = []layer{
 	{"6a", "internal/consensus/... internal/index/..."}, // engines and databases behind those interfaces
 	{"7", "internal/transport internal/catchup internal/keyfile api web"},
 	{"8", "internal/server internal/config client"},
-	{"9", "internal/genesis"}, // founds networks: writes the homes that config reads
+	{"9", "internal/genesis"},              // founds networks: writes the homes that config reads
 	{"10", "internal/node internal/fleet"}, // fleet runs nodes as processes
 	{"11", "internal/sim internal/bench internal/demo"},
 	{"12", "internal/cli internal/e2e"},

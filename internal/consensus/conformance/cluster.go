@@ -106,7 +106,7 @@ func NewCluster(t testing.TB, f Factory, s suite.Suite) *Cluster {
 // logger writes where -v shows it, if AVAL_TEST_LOG is set.
 func logger(t testing.TB, node int) *slog.Logger {
 	level := slog.LevelDebug - 1
-	var out io.Writer = t.Output()
+	out := t.Output()
 	if os.Getenv("AVAL_TEST_LOG") == "" {
 		out = io.Discard
 	}
