@@ -175,7 +175,7 @@ func (r *run) offered(ctx context.Context, what string, rate float64, d time.Dur
 // light measures latency under a tenth of the peak.
 func (r *run) light(ctx context.Context) error {
 	rate := r.result.TxPerS * lightShare
-	t, err := r.offered(ctx, "a light load", rate, min(lightMost, r.cfg.Duration), proofEvery)
+	t, err := r.offered(ctx, "a light load", rate, min(lightMost, max(durationMin, r.cfg.Duration/2)), proofEvery)
 	if err != nil {
 		return err
 	}
