@@ -49,8 +49,9 @@ func afterRefusal(r *ledger.Receipt) string {
 		return "The transaction was decided before: `aval tx show ID` tells how."
 	case ledger.CodeClockAdvance:
 		return "The lab clock is on its way; do it again in a moment."
+	default:
+		return "This attempt is not final: the same transaction may be submitted again."
 	}
-	return "This attempt is not final: the same transaction may be submitted again."
 }
 
 // attemptIfNotFinal shows the hash by which an attempt that did not spend its id is found.

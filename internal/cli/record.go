@@ -68,6 +68,7 @@ func describeKey(key []byte) string {
 	case ledger.TableLot:
 		id, from := r.hash(), ledger.Fen(r.number())
 		text, same = fmt.Sprintf("of voucher %s from %s", id, from), ledger.LotKey(id, from)
+	default: // hexadecimal digits do
 	}
 	if text == "" || !bytes.Equal(key, same) {
 		return fmt.Sprintf("%s %x", name, key)
