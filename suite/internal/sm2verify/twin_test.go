@@ -265,9 +265,9 @@ func signed(t reporter, d, nonce, digest int64) testCase {
 func crafted(t reporter, point twinPoint, r, s *big.Int) testCase {
 	t.Helper()
 	inverse := new(big.Int).ModInverse(modN(new(big.Int).Add(r, s)), bigN)
-	difference := twinMult(new(big.Int).Neg(s), big.NewInt(1), point)
+	difference := bigMult(modN(new(big.Int).Neg(s)), big.NewInt(1), point)
 	c := testCase{
-		key:    twinMult(new(big.Int), inverse, difference).compress(),
+		key:    bigMult(new(big.Int), inverse, difference).compress(),
 		digest: bytes32(modN(new(big.Int).Sub(r, point.x))),
 	}
 	modN(r).FillBytes(c.sig[:32])

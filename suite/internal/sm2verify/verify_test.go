@@ -56,6 +56,19 @@ func specials(t reporter) map[string]testCase {
 		"x1 + n = x1 of R": changed(crafted(t, pointAbove(zero, 0), a, b), func(c *testCase) { c.sig[64] |= flagOverflow }),
 		"x1 − n = x1 of R": changed(crafted(t, pointAbove(bigN, 0), a, b), func(c *testCase) { c.sig[64] &= flagOdd }),
 	}
+	// What the library multiplies wrongly: a key and a nonce point with such an x.
+	limb := new(big.Int).Lsh(big.NewInt(1), 63)
+	step := new(big.Int).Lsh(big.NewInt(1), 64)
+	for ; ; limb.Add(limb, step) {
+		var p [KeySize]byte
+		p[0] = 3
+		limb.FillBytes(p[1:])
+		if point, ok := twinDecode(&p); ok {
+			out["key with low limb 2^63"] = changed(good, func(c *testCase) { c.key = p })
+			out["nonce point with low limb 2^63"] = crafted(t, point, a, b)
+			break
+		}
+	}
 	// A digest not below n stands for the same number as one that is: e + n, if that has 256 bits.
 	c := crafted(t, twinBase(big.NewInt(9)), modN(new(big.Int).Add(twinBase(big.NewInt(9)).x, big.NewInt(77))), b)
 	out["digest below n"] = c
@@ -98,8 +111,8 @@ func TestSpecials(t *testing.T) {
 	}
 	agree(t, v, together...)
 	// good, digest 0, key G, nonce 1, digest all ones, digest below n, digest + n; x1 >= n twice; x1 small twice; one flag of
-	// each six.
-	if valid != 13 {
+	// each six; nonce point with low limb 2^63.
+	if valid != 14 {
 		t.Errorf("%d are valid", valid)
 	}
 }
