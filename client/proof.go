@@ -21,7 +21,7 @@ type Proven struct {
 
 // TransactionProof fetches and verifies the proof of what became of id. It waits while the receipt is not yet certified.
 func (c *Client) TransactionProof(ctx context.Context, id suite.Hash) (*Proven, error) {
-	p, err := c.prove(ctx, api.Path(api.PathTransactionProof, id.String()))
+	p, err := c.prove(ctx, api.Path(api.PathTransactionProof, id.String()), func(*ledger.Verdict) error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -34,10 +34,19 @@ func (c *Client) TransactionProof(ctx context.Context, id suite.Hash) (*Proven, 
 	return p, nil
 }
 
+// errBehind reports a node that proves a state older than one that was proven before: it is behind, or keeps back what came since.
+var errBehind = errors.New("the node is behind what has been proven before")
+
 // StateProof fetches and verifies the proof of what stands under a raw state key, such as ledger.LotKey gives, in the newest
-// certified state.
+// certified state. A node cannot pass off a state older than the newest that this client has verified; how old the state is otherwise
+// Verdict.Header.Wall says.
 func (c *Client) StateProof(ctx context.Context, key []byte) (*Proven, error) {
-	p, err := c.prove(ctx, api.Path(api.PathStateProof, hex.EncodeToString(key)))
+	p, err := c.prove(ctx, api.Path(api.PathStateProof, hex.EncodeToString(key)), func(v *ledger.Verdict) error {
+		if v.Pin.Epoch > v.Header.Epoch || v.Pin.Height > v.Header.Height {
+			return fmt.Errorf("%w: its state is certified at height %d, height %d has been verified", errBehind, v.Header.Height, v.Pin.Height)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +76,9 @@ func (c *Client) SubmitProven(ctx context.Context, tx *ledger.SignedTx) (*api.Ou
 	return out, p, failed
 }
 
-// prove fetches a proof, while it cannot be made yet until ctx ends, and verifies it.
-func (c *Client) prove(ctx context.Context, path string) (*Proven, error) {
+// prove fetches a proof, verifies it and asks for it again, of another node too, while it cannot be made yet or judge says that the
+// node is behind, until ctx ends.
+func (c *Client) prove(ctx context.Context, path string, judge func(*ledger.Verdict) error) (*Proven, error) {
 	if c.genesis == nil {
 		return nil, ErrNoGenesis
 	}
@@ -76,10 +86,16 @@ func (c *Client) prove(ctx context.Context, path string) (*Proven, error) {
 	for {
 		b, err := c.getBytes(ctx, path, ledger.ProofBytesMax)
 		if err == nil {
-			v, err := c.Verify(b, 0)
-			return &Proven{File: b, Verdict: v}, err
+			var v *ledger.Verdict
+			if v, err = c.Verify(b, 0); err != nil {
+				return nil, err
+			}
+			if err = judge(v); err == nil {
+				return &Proven{File: b, Verdict: v}, nil
+			}
+			c.preferred.Store((c.preferred.Load() + 1) % uint32(len(c.endpoints)))
 		}
-		if !IsNotProven(err) {
+		if !IsNotProven(err) && !errors.Is(err, errBehind) {
 			return nil, err
 		}
 		if serr := c.sleep(ctx, pause); serr != nil {
