@@ -75,10 +75,10 @@ func (c *Config) setDefaults() error {
 
 // The bounds of what can be asked for.
 const (
-	keysMin, keysMax         = 2, 10_000_000
-	durationMin, durationMax = 2 * time.Second, 4 * time.Minute
-	inFlightMax              = 100_000
-	workloadTransfer         = "transfer"
+	keysMin, keysMax  = 2, 10_000_000
+	shortest, longest = 2 * time.Second, 4 * time.Minute
+	inFlightMax       = 100_000
+	workloadTransfer  = "transfer"
 )
 
 func (c *Config) validate() error {
@@ -90,8 +90,8 @@ func (c *Config) validate() error {
 	if c.Keys < keysMin || c.Keys > keysMax {
 		bad("%d keys: choose %d to %d", c.Keys, keysMin, keysMax)
 	}
-	if c.Duration < durationMin || c.Duration > durationMax {
-		bad("a duration of %s: choose %s to %s, since transactions that were signed ahead are valid for ten minutes", c.Duration, durationMin, durationMax)
+	if c.Duration < shortest || c.Duration > longest {
+		bad("a duration of %s: choose %s to %s, since transactions that were signed ahead are valid for ten minutes", c.Duration, shortest, longest)
 	}
 	if c.InFlight < 1 || c.InFlight > inFlightMax {
 		bad("%d transactions in flight: choose 1 to %d", c.InFlight, inFlightMax)

@@ -41,15 +41,18 @@ func count(f *genesis.Network, homes []string, check func(j *vm.Journal) ([]stri
 }
 
 func countOne(f *genesis.Network, home string, check func(j *vm.Journal) ([]string, error)) (b books, err error) {
-	var stores [2]kv.Store
-	for i, name := range []string{"blocks", "state"} {
-		if stores[i], err = kv.OpenPebble(kv.PebbleConfig{Dir: filepath.Join(home, "data", name), CacheBytes: 32 << 20}); err != nil {
-			return b, err
-		}
-		defer func() { err = errors.Join(err, stores[i].Close()) }()
+	blocks, err := openStore(home, "blocks")
+	if err != nil {
+		return b, err
 	}
+	defer func() { err = errors.Join(err, blocks.Close()) }()
+	state, err := openStore(home, "state")
+	if err != nil {
+		return b, err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
 	broken := make(chan error, 1)
-	c, err := chain.Open(chain.Config{Genesis: f.Genesis, Suite: f.Suite, Blocks: stores[0], State: stores[1], Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
+	c, err := chain.Open(chain.Config{Genesis: f.Genesis, Suite: f.Suite, Blocks: blocks, State: state, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
 		OnBroken: func(err error) { broken <- err }})
 	if err != nil {
 		return b, err
@@ -69,6 +72,10 @@ func countOne(f *genesis.Network, home string, check func(j *vm.Journal) ([]stri
 		return err
 	})
 	return b, err
+}
+
+func openStore(home, name string) (kv.Store, error) {
+	return kv.OpenPebble(kv.PebbleConfig{Dir: filepath.Join(home, "data", name), CacheBytes: 32 << 20})
 }
 
 func (b *books) add(receipts []ledger.Receipt) {

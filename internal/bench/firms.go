@@ -67,7 +67,7 @@ func (s *setup) newBanks(ctx context.Context, kind byte, count int) ([]firm, err
 // limits for issuing and financing.
 func (s *setup) newCircles(ctx context.Context, kind byte, count int, banks []firm) ([]circle, error) {
 	circles := make([]circle, count)
-	today := ledger.Time(s.net.Genesis.Start).Date()
+	today := s.net.Genesis.Start.Date()
 	err := s.submit(ctx, fmt.Sprintf("onboard %d circles of %d firms", count, circleSize), count, func(i int) (*ledger.SignedTx, error) {
 		c := &circles[i]
 		c.bank = &banks[i%len(banks)]

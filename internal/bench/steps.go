@@ -93,12 +93,13 @@ func (r *run) estimate(ctx context.Context) (float64, error) {
 	if r.cfg.Rate > 0 {
 		return r.cfg.Rate, nil
 	}
-	file, err := r.signFor(ctx, "an estimate", estimateTxs)
+	span := min(estimateTime, r.cfg.Duration/2)
+	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*span/estimateTime))
 	if err != nil {
 		return 0, err
 	}
 	begin := time.Now()
-	t, err := r.load(ctx, "estimate", r.order(file, estimateTime/4, estimateTime), nil)
+	t, err := r.load(ctx, "estimate", r.order(file, span/4, span), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -175,7 +176,7 @@ func (r *run) offered(ctx context.Context, what string, rate float64, d time.Dur
 // light measures latency under a tenth of the peak.
 func (r *run) light(ctx context.Context) error {
 	rate := r.result.TxPerS * lightShare
-	t, err := r.offered(ctx, "a light load", rate, min(lightMost, max(durationMin, r.cfg.Duration/2)), proofEvery)
+	t, err := r.offered(ctx, "a light load", rate, min(lightMost, max(shortest, r.cfg.Duration/2)), proofEvery)
 	if err != nil {
 		return err
 	}
