@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"aval/codec"
@@ -194,9 +195,9 @@ func (g *guard) permit(epoch uint64, height ledger.Height, view uint64, header s
 }
 
 func (s *guardState) add(epoch uint64, height ledger.Height, v guardVote) {
-	votes := []guardVote{}
+	var votes []guardVote
 	if epoch == s.Epoch && height == s.Height {
-		votes = append(votes, s.Votes...)
+		votes = s.Votes
 	} else {
 		s.Epoch, s.Height, s.Floor = epoch, height, 0
 	}
@@ -204,7 +205,7 @@ func (s *guardState) add(epoch uint64, height ledger.Height, v guardVote) {
 		s.Floor = max(s.Floor, votes[0].View+1)
 		votes = votes[1:]
 	}
-	s.Votes = append(votes, v)
+	s.Votes = slices.Concat(votes, []guardVote{v})
 }
 
 // current returns a copy of the state. Its votes must not be changed.

@@ -72,36 +72,32 @@ func TestGuardAgainstModel(t *testing.T) {
 		height ledger.Height
 		view   uint64
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "guard")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		g, _ := openTestGuard(t, dir)
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir()
+		g, _ := openTestGuard(rt, dir)
 		signed := map[spot]suite.Hash{}
-		for range rapid.IntRange(1, 120).Draw(t, "steps") {
-			at := spot{ledger.Height(rapid.IntRange(1, 4).Draw(t, "height")), uint64(rapid.IntRange(0, 80).Draw(t, "view"))}
-			header := hashOf(byte(rapid.IntRange(1, 3).Draw(t, "header")))
+		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
+			at := spot{ledger.Height(rapid.IntRange(1, 4).Draw(rt, "height")), uint64(rapid.IntRange(0, 80).Draw(rt, "view"))}
+			header := hashOf(byte(rapid.IntRange(1, 3).Draw(rt, "header")))
 			if err := g.permit(0, at.height, at.view, header); err == nil {
 				if other, dup := signed[at]; dup && other != header {
-					t.Fatalf("signed %s and %s at %+v", other, header, at)
+					rt.Fatalf("signed %s and %s at %+v", other, header, at)
 				}
 				signed[at] = header
 			} else if !errors.Is(err, ErrEquivocation) {
-				t.Fatal(err)
+				rt.Fatal(err)
 			}
-			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+			if rapid.IntRange(0, 9).Draw(rt, "restart") == 0 {
 				serial := g.current().Serial
 				if err := g.close(); err != nil {
-					t.Fatal(err)
+					rt.Fatal(err)
 				}
-				tearNextSlot(t, dir, serial)
-				g, _ = openTestGuard(t, dir)
+				tearNextSlot(rt, dir, serial)
+				g, _ = openTestGuard(rt, dir)
 			}
 		}
 		if err := g.close(); err != nil {
-			t.Fatal(err)
+			rt.Fatal(err)
 		}
 	})
 }

@@ -247,7 +247,7 @@ func (in *instance) resend(now time.Time) {
 	block := in.cfg.Ledger.Head()
 	head := block.Header.Height
 	if next, yes := in.out.outdated(head, view); yes {
-		in.restate(next, block, now)
+		in.restate(next, block)
 	}
 	for _, r := range in.out.due(now, head, view, in.changing(), in.judge.leaderOf(in.leaving.Load()), others) {
 		b, err := in.encode(r.message)
@@ -265,7 +265,7 @@ func (in *instance) resend(now time.Time) {
 
 // restate makes a new statement for a view change, after block head was fetched. What was in flight before is decided
 // by it, and nothing can be in flight since: this validator left the view.
-func (in *instance) restate(next uint64, head *ledger.Block, now time.Time) {
+func (in *instance) restate(next uint64, head *ledger.Block) {
 	last := decisionOf(head)
 	vd := &smartbftprotos.ViewData{NextView: next, LastDecision: toProto(last.Proposal)}
 	for _, s := range last.Signatures {

@@ -154,8 +154,7 @@ func checkFields(b []byte, desc protoreflect.MessageDescriptor, left *int) error
 // fieldValue returns the bytes of a field that has a length, and how many bytes the field takes.
 func fieldValue(b []byte, field protoreflect.FieldDescriptor, typ protowire.Type) (value []byte, n int, err error) {
 	want := protowire.BytesType
-	switch field.Kind() {
-	case protoreflect.Uint64Kind, protoreflect.BoolKind, protoreflect.EnumKind:
+	if k := field.Kind(); k == protoreflect.Uint64Kind || k == protoreflect.BoolKind || k == protoreflect.EnumKind {
 		want = protowire.VarintType
 	}
 	if field.IsList() && field.Message() == nil { // the kernel's only lists of numbers are unused with rotation off

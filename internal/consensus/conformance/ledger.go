@@ -148,15 +148,16 @@ func (l *Ledger) Assemble(ctx context.Context, metadata []byte, sequence uint64,
 		if err != nil {
 			return nil, err
 		}
-		if r.Kind == ledger.RequestTick {
+		switch {
+		case r.Kind == ledger.RequestTick:
 			t, err := ledger.DecodeTick(r.Body)
 			if err != nil || len(p.Ticks) == ledger.BlockTicksMax {
 				continue
 			}
 			p.Ticks = append(p.Ticks, *t)
-		} else if len(p.Entries) < ledger.BlockBatchesMax {
+		case len(p.Entries) < ledger.BlockBatchesMax:
 			p.Entries = append(p.Entries, ledger.Entry{Digest: l.digest(r.Body), Body: r.Body})
-		} else {
+		default:
 			continue
 		}
 		seen = append(seen, id)
