@@ -278,11 +278,11 @@ func (in *instance) Sign(data []byte) []byte {
 // SignProposal implements Signer: it makes this validator's vote. auxiliary is nil when a view change took the proposal
 // up.
 func (in *instance) SignProposal(p types.Proposal, auxiliary []byte) *types.Signature {
-	if auxiliary == nil {
-		if err := in.takeUp(p); err != nil {
-			in.log.Error("cannot take up a proposal", slog.Any("error", err))
-			return in.noVote()
-		}
+	if auxiliary != nil {
+		in.prepare(p)
+	} else if err := in.takeUp(p); err != nil {
+		in.log.Error("cannot take up a proposal", slog.Any("error", err))
+		return in.noVote()
 	}
 	sig, err := in.vote(p, in.takenUp(auxiliary))
 	if err != nil {
@@ -290,6 +290,21 @@ func (in *instance) SignProposal(p types.Proposal, auxiliary []byte) *types.Sign
 		return in.noVote()
 	}
 	return sig
+}
+
+// prepare comes before a vote in a view, which the kernel records by marking what is in flight as prepared. If it has
+// synchronised meanwhile to a block of that height, nothing is in flight any more and marking it would take the process
+// down; the view is over in any case, so its goroutine and the run end here. The block shows before the kernel is told
+// of it, and until the mark is made (Append) it is not told (Sync).
+func (in *instance) prepare(p types.Proposal) {
+	in.preparing.Lock()
+	b, _, err := in.judge.bind(p)
+	if err == nil && b.Header.Height > in.cfg.Ledger.Head().Header.Height {
+		return
+	}
+	in.preparing.Unlock()
+	in.end("a block was fetched while it was being decided", false)
+	runtime.Goexit()
 }
 
 // takeUp records a proposal that a view change took up, before it is voted for. At least one honest validator had
@@ -441,8 +456,11 @@ func (in *instance) Sync() types.SyncResponse {
 	if byController() {
 		in.end("a decision came after its block was fetched", false)
 	}
+	head := in.cfg.Ledger.Head()
+	in.preparing.Lock()   // what was being prepared before head was read is marked
+	in.preparing.Unlock() //nolint:staticcheck // nothing to do inside: the wait is the purpose
 	return types.SyncResponse{
-		Latest:   decisionOf(in.cfg.Ledger.Head()),
+		Latest:   decisionOf(head),
 		Reconfig: types.ReconfigSync{InReplicatedDecisions: in.dead.Load() && in.evict()},
 	}
 }

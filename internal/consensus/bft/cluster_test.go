@@ -339,3 +339,62 @@ func TestNewReportsEveryProblem(t *testing.T) {
 		t.Errorf("%d problems are reported: %v", n, err)
 	}
 }
+
+// TestFetchedWhilePreparing lays the kernel's two steps between a vote and its record beside a synchronisation, which
+// would otherwise race: the second must find the first done, or the run ends.
+func TestFetchedWhilePreparing(t *testing.T) {
+	inCluster(t, factory(4, nil), func(c *conformance.Cluster) {
+		c.Start()
+		c.AwaitOrdered(time.Second, c.Submit(1))
+		node := c.Nodes[3]
+		engine := node.Engine.(*Engine)
+
+		in := engine.snapshot().inst
+		returned, done := false, make(chan struct{})
+		go func() {
+			defer close(done)
+			in.SignProposal(proposalOf(node.Ledger.Head()), []byte{})
+			returned = true
+		}()
+		<-done
+		if returned || !in.dead.Load() {
+			t.Fatalf("a vote for a block that is here: returned %v, ended %v", returned, in.dead.Load())
+		}
+		c.AwaitOrdered(conformance.CommitMax, c.Submit(1))
+		c.Quiet(2 * time.Second)
+
+		if in = engine.snapshot().inst; in == nil {
+			t.Fatal("no new run began")
+		}
+		md := metadataFor(t, 0, node.Ledger.Head().Header.Height+1)
+		b, err := node.Ledger.Assemble(t.Context(), md, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sig := in.SignProposal(proposalOf(b), []byte{}); len(sig.Value) == 0 {
+			t.Fatal("no vote for the next block")
+		}
+		if in.preparing.TryLock() {
+			t.Fatal("a synchronisation can come between a vote and its record")
+		}
+		record, err := proto.Marshal(&smartbftprotos.SavedMessage{Content: &smartbftprotos.SavedMessage_Commit{Commit: &smartbftprotos.Message{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Append(record, false); err != nil {
+			t.Fatal(err)
+		}
+		if head := in.Sync(); len(head.Latest.Proposal.Header) == 0 {
+			t.Error("synchronised to nothing")
+		}
+	})
+}
+
+func metadataFor(t *testing.T, view uint64, height ledger.Height) []byte {
+	t.Helper()
+	b, err := proto.Marshal(&smartbftprotos.ViewMetadata{ViewId: view, LatestSequence: uint64(height)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -64,6 +64,8 @@ type instance struct {
 	// gate is held for reading while a proposal or vote is handed in, for writing when the kernel leaves its view for a
 	// view change: none is handed in while the kernel holds a lock over the time it takes up what was in flight.
 	gate sync.RWMutex
+	// preparing is held from a vote in a view until the kernel has recorded it (see prepare).
+	preparing sync.Mutex
 	// unheard counts how often the kernel was told to synchronise since it last did; wanted asks for blocks to be fetched.
 	unheard atomic.Uint64
 	wanted  chan struct{}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
 	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"aval/ledger"
@@ -108,6 +109,9 @@ func (in *instance) checkStatement(data []byte) error {
 // Append implements the kernel's log. When the kernel enters a view although this validator had voted for something at
 // the height in work, that vote is void; the kernel would go on to state it, which no view change could settle.
 func (in *instance) Append(entry []byte, truncate bool) error {
+	if field, _, n := protowire.ConsumeTag(entry); n > 0 && field == savedCommit {
+		in.preparing.Unlock() // held since prepare
+	}
 	if err := in.journal.Append(entry, truncate); err != nil {
 		return err
 	}
@@ -123,6 +127,9 @@ func (in *instance) Append(entry []byte, truncate bool) error {
 	}
 	return nil
 }
+
+// savedCommit is the number of the field of smartbftprotos.SavedMessage that holds a vote.
+const savedCommit protowire.Number = 2
 
 // entryBytesSmall bounds the records of views: all others hold a proposal, or a vote, and are longer or of no interest.
 const entryBytesSmall = 128
