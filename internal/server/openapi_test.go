@@ -20,8 +20,9 @@ import (
 // golden is the OpenAPI document as clients know it; every change of the interface shows there.
 const golden = "testdata/openapi.json"
 
-// rewrite regenerates it: go test ./internal/server -run TestOpenAPIDocument -rewrite.
-var rewrite = flag.Bool("rewrite", false, "rewrite testdata/openapi.json")
+// rewriting reports whether golden files are to be written anew; the flag is datadriven's own.
+// go test ./internal/server -run TestOpenAPIDocument -rewrite
+func rewriting() bool { return flag.Lookup("rewrite").Value.String() == "true" }
 
 func TestOpenAPIDocument(t *testing.T) {
 	n := start(t, options{})
@@ -31,7 +32,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		t.Fatalf("%d, %v: %s", a.status, err, a.body)
 	}
 	indented.WriteByte('\n')
-	if *rewrite {
+	if rewriting() {
 		if err := os.WriteFile(golden, indented.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}

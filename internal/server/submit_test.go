@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,9 +14,7 @@ import (
 	"time"
 
 	"aval/api"
-	"aval/codec"
 	"aval/internal/chain"
-	"aval/internal/chain/chaintest"
 	"aval/internal/intake"
 	"aval/internal/kv"
 	"aval/internal/server"
@@ -102,54 +99,6 @@ func TestAttemptsAndLookups(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	n := start(t, options{})
-	other := chaintest.New(t, chaintest.Options{Name: " other"})
-	forged := n.n.NewTx(n.n.OpenScope("/a"))
-	n.n.Sign(t, forged, "authority.a")
-	forged.Sigs[0].Sig[9] ^= 1
-	late := n.n.NewTx(n.n.OpenScope("/a"))
-	late.Tx.ValidUntil = n.n.Now() - 1
-	wrap := func(b []byte) string { return `{"tx":"` + base64.StdEncoding.EncodeToString(b) + `"}` }
-	good := wrap(n.n.Scope(t, "/a"))
-	for _, tc := range []struct {
-		what, contentType, body string
-		status                  int
-		name                    string
-	}{
-		{"zeros", api.MediaCBOR, string(make([]byte, 300)), 400, "ENCODING"},
-		{"nothing", api.MediaCBOR, "", 400, api.NameArgument},
-		{"a forged signature", api.MediaCBOR, string(codec.MustMarshal(forged)), 403, "BAD_SIGNATURE"},
-		{"another network", api.MediaCBOR, string(other.Scope(t, "/a")), 409, "WRONG_NETWORK"},
-		{"out of its window", api.MediaCBOR, string(n.n.Sign(t, late, "authority.a")), 422, "OUTSIDE_WINDOW"},
-		{"a transaction too large", api.MediaCBOR, string(make([]byte, ledger.TxBytesMax+1)), 413, "TOO_LARGE"},
-		{"the largest body", api.MediaCBOR, string(make([]byte, api.RequestBytesMax)), 413, "TOO_LARGE"},
-		{"a body too large", api.MediaCBOR, string(make([]byte, api.RequestBytesMax+1)), 413, api.NameTooLarge},
-		{"a body much too large", api.MediaJSON, string(make([]byte, 4<<20)), 413, api.NameTooLarge},
-		{"a form", "application/x-www-form-urlencoded", "tx=1", 415, api.NameArgument},
-		{"a content type that is none", "so/to/say", good, 415, api.NameArgument},
-		{"junk", api.MediaJSON, "junk", 400, api.NameArgument},
-		{"no JSON object", api.MediaJSON, `[]`, 400, api.NameArgument},
-		{"nothing in JSON", api.MediaJSON, `{}`, 400, "ENCODING"},
-		{"half an object", api.MediaJSON, good[:len(good)-1], 400, api.NameArgument},
-		{"two objects", api.MediaJSON, good + good, 400, api.NameArgument},
-		{"an unknown member", api.MediaJSON, `{"tx":"","fee":"1"}`, 400, api.NameArgument},
-		{"another base64", api.MediaJSON, `{"tx":"_-_-"}`, 400, api.NameArgument},
-		{"deep nesting", api.MediaJSON, strings.Repeat("[", 90_000), 400, api.NameArgument},
-	} {
-		p := n.problem(tc.what, n.do(http.MethodPost, api.PathTransactions, tc.contentType, strings.NewReader(tc.body)), tc.status, tc.name)
-		if refusal := p.Code != 0; refusal != (p.Code.String() == p.Name) {
-			t.Errorf("%s: code %d goes with name %s", tc.what, p.Code, p.Name)
-		}
-	}
-	for _, query := range []string{"?wait=maybe", "?timeout_ms=0", "?timeout_ms=60001", "?timeout_ms=soon"} {
-		n.problem(query, n.do(http.MethodPost, api.PathTransactions+query, api.MediaJSON, strings.NewReader(good)), 422, api.NameArgument)
-	}
-	if p, _ := n.chain.Progress(); p.Committed != 0 || n.intake.Pending() != 0 {
-		t.Errorf("refusals have left %d pending and the height at %d", n.intake.Pending(), p.Committed)
-	}
-}
-
 func TestBusyNodeSaysWhenToComeBack(t *testing.T) {
 	n := start(t, options{intake: func(c *intake.Config) { c.PendingMax = 1 }})
 	n.held.Store(true)
@@ -183,72 +132,6 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 	if a := n.do(http.MethodHead, api.PathStatus, "", nil); a.status != http.StatusOK || len(a.body) != 0 {
 		t.Errorf("the head of the status: %d, %d bytes", a.status, len(a.body))
-	}
-}
-
-// talk sends bytes on a connection of its own and returns all that comes back until the server ends it, which it must.
-func (n *node) talk(within time.Duration, send ...string) string {
-	n.Helper()
-	conn, err := new(net.Dialer).DialContext(n.Context(), "tcp", strings.TrimPrefix(n.url, "http://"))
-	if err != nil {
-		n.Fatal(err)
-	}
-	defer func() {
-		if err := conn.Close(); err != nil {
-			n.Log(err)
-		}
-	}()
-	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
-		n.Fatal(err)
-	}
-	for _, s := range send {
-		if _, err := io.WriteString(conn, s); err != nil {
-			n.Fatal(err)
-		}
-	}
-	b, err := io.ReadAll(conn)
-	if err != nil && len(b) == 0 {
-		n.Errorf("the server keeps the connection open: %v", err)
-	}
-	return string(b)
-}
-
-func TestSlowRequestsEnd(t *testing.T) {
-	n := start(t, options{server: func(c *server.Config) {
-		c.HeaderTimeout, c.RequestTimeout, c.IdleTimeout = 50*time.Millisecond, 150*time.Millisecond, 100*time.Millisecond
-	}})
-	const patience = 20 * time.Second
-	head := "POST /v1/transactions HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\n"
-	if got := n.talk(patience); got != "" {
-		t.Errorf("to silence the server says %q", got)
-	}
-	if got := n.talk(patience, "POST /v1/tran"); got != "" && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
-		t.Errorf("to half a header the server says %q", got)
-	}
-	for what, send := range map[string]string{
-		"half a body":        head + "Content-Length: 1000\r\n\r\nhalf",
-		"no body":            head + "Content-Length: 1000\r\n\r\n",
-		"chunks without end": head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-	} {
-		got := n.talk(patience, send)
-		if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, api.NameTimeout) || !strings.Contains(got, "Connection: close") {
-			t.Errorf("to %s the server says %q", what, got)
-		}
-	}
-	for what, send := range map[string]string{
-		"broken chunks":    head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-		"an endless chunk": head + "Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + strings.Repeat("x", 100<<10),
-		"a false length":   head + "Content-Length: 99999999999\r\n\r\n" + strings.Repeat("x", 100<<10),
-	} {
-		if got := n.talk(patience, send); !strings.HasPrefix(got, "HTTP/1.1 4") || !strings.Contains(got, "problem+json") {
-			t.Errorf("to %s the server says %q", what, got)
-		}
-	}
-	if got := n.talk(patience, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
-		t.Errorf("to one request and then silence the server says %q", got)
-	}
-	if got := n.talk(patience, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 64<<10)+"\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431 ") {
-		t.Errorf("to a long header the server says %.200q", got)
 	}
 }
 
