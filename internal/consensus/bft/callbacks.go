@@ -456,11 +456,11 @@ func (in *instance) Sync() types.SyncResponse {
 	if byController() {
 		in.end("a decision came after its block was fetched", false)
 	}
-	head := in.cfg.Ledger.Head()
-	in.preparing.Lock()   // what was being prepared before head was read is marked
-	in.preparing.Unlock() //nolint:staticcheck // nothing to do inside: the wait is the purpose
+	in.preparing.Lock()
+	latest := decisionOf(in.cfg.Ledger.Head())
+	in.preparing.Unlock()
 	return types.SyncResponse{
-		Latest:   decisionOf(head),
+		Latest:   latest,
 		Reconfig: types.ReconfigSync{InReplicatedDecisions: in.dead.Load() && in.evict()},
 	}
 }
