@@ -42,6 +42,9 @@ const (
 	simpleNull  = 22
 )
 
+// null is the encoding of no value.
+const null = majorSimple<<5 | simpleNull
+
 // Check reports whether b is exactly one value in deterministic encoding (RFC 8949 section 4.2.1) within this
 // package's bounds, whatever its type: integers and lengths in their shortest form, definite lengths only, map
 // keys strictly ascending in bytewise order of their encodings, text in UTF-8, no tags, floats, undefined or

@@ -66,6 +66,16 @@ var (
 func Marshal(v any) ([]byte, error) {
 	buf := getBuffer()
 	defer putBuffer(buf)
+	if b, ok := marshalPlanned(buf.AvailableBuffer(), v); ok {
+		b = bytes.Clone(b)
+		buf.Write(b) // leaves the room that was needed with the buffer
+		return b, nil
+	}
+	return marshalLong(buf, v)
+}
+
+// marshalLong is Marshal for all types, on the library. What plans write is what it writes.
+func marshalLong(buf *bytes.Buffer, v any) ([]byte, error) {
 	if err := encMode.MarshalToBuffer(v, buf); err != nil {
 		return nil, fmt.Errorf("codec: encode %T: %w", v, err)
 	}
@@ -90,6 +100,14 @@ func MustMarshal(v any) []byte {
 // What it allocates is linear in len(b): the factor is the size of the largest element type reachable from v.
 // The decoded value shares no memory with b.
 func Unmarshal(b []byte, v any) error {
+	if unmarshalPlanned(b, v) {
+		return nil
+	}
+	return unmarshalLong(b, v)
+}
+
+// unmarshalLong is Unmarshal for all types, on the library. What plans read is what it reads.
+func unmarshalLong(b []byte, v any) error {
 	if err := Check(b); err != nil {
 		return fmt.Errorf("codec: decode %T: %w", v, err)
 	}
