@@ -24,6 +24,7 @@ type hashing struct {
 	prefix  string                        // "aval/" ‖ suite name ‖ "/"
 	newHash func() hash.Hash              // a fresh state
 	sum     func(b []byte) [HashSize]byte // the digest of b, without allocation
+	lanes   *lanes                        // hashes many messages at once; nil if they are hashed one by one
 }
 
 // NewHash implements Suite.

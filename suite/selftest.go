@@ -39,11 +39,12 @@ const (
 	gbMessage = "message digest"
 )
 
-// SelfTest implements Suite: GB/T 32905 example 1, GB/T 32907 example 1, GB/T 32918.5 appendix A.2, RFC 8998
-// appendix A.1.
+// SelfTest implements Suite: GB/T 32905 example 1, hashes of many messages against those of one, GB/T 32907 example 1, GB/T
+// 32918.5 appendix A.2, RFC 8998 appendix A.1.
 func (s *sm) SelfTest() error {
 	if err := check([]known{
 		{"SM3 abc", s.sumABC, "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"},
+		{"SM3 of many", s.sumMany, ""},
 		{"SM4 example 1", func() ([]byte, error) {
 			key := unhex("0123456789abcdeffedcba9876543210")
 			block, err := s.newBlock(key)
@@ -158,6 +159,32 @@ func (h *hashing) sumABC() ([]byte, error) {
 		return nil, fmt.Errorf("one piece gives %s, two give %s", one, two)
 	}
 	return one[:], nil
+}
+
+// sumMany hashes many messages at once, of all lengths up to a few blocks, and returns those digests that differ from one
+// by one.
+func (s *sm) sumMany() (wrong []byte, err error) {
+	messages, out := make([][]byte, 160), make([]Hash, 160)
+	for i := range messages {
+		messages[i] = bytes.Repeat([]byte{byte(i), 'a', 'b', 'c'}, i+1)[1 : 2*i+1]
+	}
+	packed := bytes.Join(messages, nil)
+	for _, try := range []struct {
+		many func()
+		one  func(i int) Hash
+	}{
+		{func() { SumMany(s, []byte{0}, messages, out) }, func(i int) Hash { return s.Sum([]byte{0}, messages[i]) }},
+		{func() { HashMany(s, "self-test", messages, out) }, func(i int) Hash { return s.Hash("self-test", messages[i]) }},
+		{func() { SumPacked(s, 129, packed, out) }, func(i int) Hash { return s.Sum(packed[129*i : 129*(i+1)]) }},
+	} {
+		try.many()
+		for i := range out {
+			if out[i] != try.one(i) {
+				wrong = append(wrong, out[i][:]...)
+			}
+		}
+	}
+	return wrong, nil
 }
 
 func publicOf(s Suite, private string) ([]byte, error) {

@@ -34,7 +34,7 @@ type sm struct {
 
 func newSM() *sm {
 	return &sm{
-		hashing: hashing{prefix: "aval/sm/", newHash: sm3.New, sum: sm3.Sum},
+		hashing: hashing{prefix: "aval/sm/", newHash: sm3.New, sum: sm3.Sum, lanes: newLanes()},
 		sealing: sealing{keySize: sm4KeySize, newBlock: sm4.NewCipher},
 		keys:    newKeyCache[[sm2PublicKeySize]byte, *sm2Key](smKeyGeneration),
 

@@ -14,6 +14,9 @@ import (
 // cheaper per signature as they grow.
 const smEquationMin = 512
 
+// smDigests is how many digests of signed messages are made at once at most.
+const smDigests = 64
+
 // smRecheckEvery is how many answers of the fast verifier one is computed again with the library for.
 const smRecheckEvery = 1024
 
@@ -41,7 +44,7 @@ func SetFastSM2(on bool) {
 	}
 }
 
-// item fills in what the fast verifier needs, and reports false if the signature cannot be valid.
+// item fills in what the fast verifier needs but the digest, and reports false if the signature cannot be valid.
 func (s *sm) item(signed *Signed, out *sm2verify.Item) bool {
 	if len(signed.Key) != sm2PublicKeySize || len(signed.Sig) != sm2SignatureSize || signed.Sig[2*sm2ScalarSize] > sm2FlagOdd|sm2FlagOverflow {
 		return false
@@ -51,14 +54,51 @@ func (s *sm) item(signed *Signed, out *sm2verify.Item) bool {
 		return false
 	}
 	out.Key, out.Signature = key, [sm2SignatureSize]byte(signed.Sig)
-	s.signed(signed.Domain, signed.Message, func(m []byte) { out.Digest = sm2Digest(key.Label(), m) })
 	return true
+}
+
+// one verifies one signature with the fast verifier.
+func (s *sm) one(signed *Signed) bool {
+	var it sm2verify.Item
+	if !s.item(signed, &it) {
+		return false
+	}
+	s.signed(signed.Domain, signed.Message, func(m []byte) { it.Digest = sm2Digest(it.Key.Label(), m) })
+	return s.verifier.fast.One(&it)
+}
+
+// digests fills in the digests of list, list[j] being that of items[at[j]], many at once.
+func (s *sm) digests(items []Signed, at []int, list []sm2verify.Item) {
+	var messages [smDigests][]byte
+	var out [smDigests]Hash
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	for len(at) > 0 {
+		// As many as there is room for. A longer message, alone, has a place of its own.
+		b, n := (*buf)[:0], 0
+		for n < min(smDigests, len(at)) {
+			signed := &items[at[n]]
+			size := HashSize + s.tagSize(signed.Domain) + len(signed.Message)
+			if n > 0 && len(b)+size > cap(b) {
+				break
+			}
+			start := len(b)
+			b = append(b, list[n].Key.Label()[:]...)
+			b = append(s.appendTag(b, signed.Domain), signed.Message...)
+			messages[n] = b[start:]
+			n++
+		}
+		SumMany(s, nil, messages[:n], out[:n])
+		for j := range n {
+			list[j].Digest = out[j]
+		}
+		at, list = at[n:], list[n:]
+	}
 }
 
 // verifyFast verifies one signature.
 func (s *sm) verifyFast(signed *Signed) bool {
-	var it sm2verify.Item
-	ok := s.item(signed, &it) && s.verifier.fast.One(&it)
+	ok := s.one(signed)
 	if s.verifier.answers.Add(1)%smRecheckEvery == 0 {
 		s.recheck(signed, ok)
 	}
@@ -75,6 +115,7 @@ func (s *sm) verifyBatchFast(items []Signed, out []bool) {
 				at = append(at, i)
 			}
 		}
+		s.digests(items, at, list)
 		answers := make([]bool, len(at))
 		s.verifier.fast.Batch(list[:len(at)], answers)
 		for i, ok := range answers {
@@ -101,8 +142,7 @@ func (s *sm) verifyLibrary(signed *Signed) bool {
 		return false
 	}
 	if key.foreign {
-		var it sm2verify.Item
-		return s.item(signed, &it) && s.verifier.fast.One(&it)
+		return s.one(signed)
 	}
 	var e Hash
 	s.signed(signed.Domain, signed.Message, func(m []byte) { e = key.digest(m) })
