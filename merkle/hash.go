@@ -105,9 +105,10 @@ func AppendInner(b []byte, children *[Arity]suite.Hash) []byte {
 
 // Hasher hashes the nodes of both trees without allocating. It is not safe for concurrent use.
 type Hasher struct {
-	s     suite.Suite
-	parts [1][]byte
-	buf   [InnerBytes]byte
+	s      suite.Suite
+	parts  [1][]byte
+	buf    [InnerBytes]byte
+	packed []byte // nodes of a list's tree that are hashed together
 }
 
 // NewHasher returns a Hasher of s.
@@ -123,6 +124,12 @@ func (h *Hasher) Key(raw []byte) suite.Hash {
 	h.parts[0] = raw
 	return h.s.Hash(DomainStateKey, h.parts[:]...)
 }
+
+// Keys sets out[i] to Key(raw[i]), many at once.
+func (h *Hasher) Keys(raw [][]byte, out []suite.Hash) { suite.HashMany(h.s, DomainStateKey, raw, out) }
+
+// Values sets out[i] to Value(values[i]), many at once.
+func (h *Hasher) Values(values [][]byte, out []suite.Hash) { suite.SumMany(h.s, nil, values, out) }
 
 // Value returns the hash of a value.
 func (h *Hasher) Value(value []byte) suite.Hash { return h.sum(value) }
@@ -142,12 +149,10 @@ func (h *Hasher) Node(left, right *suite.Hash) suite.Hash {
 	return h.sum(append(b, right[:]...))
 }
 
-// SumMany hashes len(out) messages of size bytes that lie one after another in packed. One call per level of a tree
-// is the place where a suite may hash several messages at once.
+// SumMany hashes len(out) messages of size bytes that lie one after another in packed: a part of a level of a tree. Where suite
+// and processor allow, they are hashed several at once.
 func (h *Hasher) SumMany(size int, packed []byte, out []suite.Hash) {
-	for i := range out {
-		out[i] = h.sum(packed[i*size : (i+1)*size])
-	}
+	suite.SumPacked(h.s, size, packed, out)
 }
 
 func (h *Hasher) root(size uint64, top *suite.Hash) suite.Hash {

@@ -56,22 +56,62 @@ func LeafHash(s suite.Suite, leaf []byte) suite.Hash {
 	return s.Sum([]byte{prefixLeaf}, leaf)
 }
 
+// LeafHashes sets out[i] to LeafHash of leaves[i], many at once. The slices must have the same length.
+func LeafHashes(s suite.Suite, leaves [][]byte, out []suite.Hash) {
+	suite.SumMany(s, []byte{prefixLeaf}, leaves, out)
+}
+
 // Root returns the root of a list of leaves.
 func Root(s suite.Suite, leaves [][]byte) suite.Hash {
-	acc := NewAccumulator(s)
-	for _, leaf := range leaves {
-		acc.Append(LeafHash(s, leaf))
-	}
-	return acc.Root()
+	hashes := make([]suite.Hash, len(leaves))
+	LeafHashes(s, leaves, hashes)
+	return foldToRoot(s, hashes)
 }
 
 // RootOfHashes returns the root of a list whose leaves are hashed already, see LeafHash.
 func RootOfHashes(s suite.Suite, leaves []suite.Hash) suite.Hash {
-	acc := NewAccumulator(s)
-	for i := range leaves {
-		acc.Append(leaves[i])
+	return foldToRoot(s, append([]suite.Hash(nil), leaves...))
+}
+
+// foldToRoot returns the root of a list whose leaves' hashes are level, which it overwrites.
+func foldToRoot(s suite.Suite, level []suite.Hash) suite.Hash {
+	h, size := NewHasher(s), uint64(len(level))
+	if size == 0 {
+		top := h.sum(nil)
+		return h.root(0, &top)
 	}
-	return acc.Root()
+	for len(level) > 1 {
+		level = h.fold(level)
+	}
+	return h.root(size, &level[0])
+}
+
+// foldMax is how many nodes of a list's tree are hashed in one call.
+const foldMax = 64
+
+// fold replaces level by its parents, in place. A last node without a sibling moves up as it is, which gives the same tree
+// as splitting at powers of two.
+func (h *Hasher) fold(level []suite.Hash) []suite.Hash {
+	const nodeBytes = 1 + 2*suite.HashSize
+	pairs := len(level) / 2
+	if need := nodeBytes * min(pairs, foldMax); cap(h.packed) < need {
+		h.packed = make([]byte, 0, need)
+	}
+	for from := 0; from < pairs; from += foldMax {
+		to := min(from+foldMax, pairs)
+		b := h.packed[:0]
+		for i := from; i < to; i++ {
+			b = append(b, prefixNode)
+			b = append(b, level[2*i][:]...)
+			b = append(b, level[2*i+1][:]...)
+		}
+		h.SumMany(nodeBytes, b, level[from:to])
+	}
+	if len(level)%2 == 1 {
+		level[pairs] = level[len(level)-1]
+		pairs++
+	}
+	return level[:pairs]
 }
 
 // Accumulator computes the root of a growing list in memory for its height. It is not safe for concurrent use.
@@ -116,9 +156,7 @@ func (a *Accumulator) Root() suite.Hash {
 // Prove returns a proof for the leaf at index.
 func Prove(s suite.Suite, leaves [][]byte, index int) (*Proof, error) {
 	hashes := make([]suite.Hash, len(leaves))
-	for i, leaf := range leaves {
-		hashes[i] = LeafHash(s, leaf)
-	}
+	LeafHashes(s, leaves, hashes)
 	return proveInPlace(s, hashes, index)
 }
 
@@ -127,8 +165,7 @@ func ProveHashes(s suite.Suite, leaves []suite.Hash, index int) (*Proof, error) 
 	return proveInPlace(s, append([]suite.Hash(nil), leaves...), index)
 }
 
-// proveInPlace folds level into its parents, level by level. A last node without a sibling moves up as it is, which
-// gives the same tree as splitting at powers of two.
+// proveInPlace folds level into its parents, level by level.
 func proveInPlace(s suite.Suite, level []suite.Hash, index int) (*Proof, error) {
 	if len(level) > LeavesMax {
 		return nil, fmt.Errorf("merkle: a list has at most %d leaves, not %d", LeavesMax, len(level))
@@ -142,16 +179,7 @@ func proveInPlace(s suite.Suite, level []suite.Hash, index int) (*Proof, error) 
 		if sibling := index ^ 1; sibling < len(level) {
 			p.Path = append(p.Path, level[sibling][:]...)
 		}
-		up := 0
-		for i := 0; i < len(level); i += 2 {
-			if i+1 < len(level) {
-				level[up] = h.Node(&level[i], &level[i+1])
-			} else {
-				level[up] = level[i]
-			}
-			up++
-		}
-		level, index = level[:up], index>>1
+		level, index = h.fold(level), index>>1
 	}
 	return p, nil
 }
