@@ -101,9 +101,7 @@ func (s *State) resolve(writes []Write) ([]pendingWrite, error) {
 	}
 	places := make([]suite.Hash, len(writes))
 	s.tree.parallel(len(writes), func(w *worker, from, to int) {
-		for i := from; i < to; i++ {
-			places[i] = w.Key(writes[i].Key)
-		}
+		w.keys(from, to, func(i int) []byte { return writes[i].Key }, places)
 	})
 	out := make([]pendingWrite, 0, len(writes))
 	var last *suite.Hash
@@ -202,14 +200,10 @@ func (s *State) pickLeaving(p *pending) {
 func (s *State) makeLeaves(p *pending) {
 	hashes := make([]suite.Hash, len(p.writes))
 	s.tree.parallel(len(p.writes), func(w *worker, from, to int) {
-		for ; from < to; from += packMax {
-			end := min(from+packMax, to)
-			packed := w.packed[:0]
-			for i := from; i < end; i++ {
-				packed = merkle.AppendLeaf(packed, p.writes[i].leaf(w, p.height))
-			}
-			w.SumMany(merkle.LeafBytes, packed, hashes[from:end])
-		}
+		w.leafHashes(from, to, func(i int) (merkle.Leaf, []byte, bool) {
+			write := &p.writes[i]
+			return merkle.Leaf{Key: write.place, Height: p.height, Previous: write.previous}, write.Value, write.Delete
+		}, hashes)
 	})
 	p.roots.WriteSet = merkle.RootOfHashes(s.cfg.Suite, hashes)
 	p.changes = make([]change, 0, len(p.writes)+len(p.leaving))
@@ -231,15 +225,6 @@ func (s *State) makeLeaves(p *pending) {
 	for _, key := range leaving {
 		p.changes = append(p.changes, change{key: key})
 	}
-}
-
-// leaf returns what the hash of the write's leaf commits to.
-func (w *pendingWrite) leaf(h *worker, height uint64) *merkle.Leaf {
-	l := &merkle.Leaf{Key: w.place, Height: height, Previous: w.previous}
-	if !w.Delete {
-		l.Value = h.Value(w.Value)
-	}
-	return l
 }
 
 // The share of the log's beginning that a block goes over, in rows: so many for each of its writes, and some.

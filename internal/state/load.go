@@ -183,16 +183,16 @@ func (s *State) rebuild(base, last *marker) error {
 
 // flush hashes the batch and puts its rows into the tree, or aside.
 func (l *loader) flush() {
-	rows := make([]loaded, len(l.batch))
+	rows, keys, hashes := make([]loaded, len(l.batch)), make([]suite.Hash, len(l.batch)), make([]suite.Hash, len(l.batch))
 	l.s.tree.parallel(len(rows), func(w *worker, from, to int) {
+		w.keys(from, to, func(i int) []byte { return l.batch[i].key }, keys)
+		w.leafHashes(from, to, func(i int) (merkle.Leaf, []byte, bool) {
+			b := &l.batch[i]
+			return merkle.Leaf{Key: keys[i], Height: b.height, Previous: b.previous}, b.value, b.deleted
+		}, hashes)
 		for i := from; i < to; i++ {
 			b := &l.batch[i]
-			rows[i] = loaded{change: change{key: w.Key(b.key)}, height: b.height, previous: b.previous, seq: b.seq, deleted: b.deleted}
-			leaf := merkle.Leaf{Key: rows[i].key, Height: b.height, Previous: b.previous}
-			if !b.deleted {
-				leaf.Value = w.Value(b.value)
-			}
-			rows[i].hash = w.Leaf(&leaf)
+			rows[i] = loaded{change: change{key: keys[i], hash: hashes[i]}, height: b.height, previous: b.previous, seq: b.seq, deleted: b.deleted}
 		}
 	})
 	l.batch = l.batch[:0]

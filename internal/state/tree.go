@@ -20,11 +20,14 @@ type tree struct {
 	edit edit
 }
 
-// worker is what one goroutine hashes with.
+// worker is what one goroutine hashes with. Its fields hold up to packMax of what is hashed together.
 type worker struct {
 	*merkle.Hasher
 	packed []byte
 	hashes []suite.Hash
+	raw    [][]byte
+	leaves []merkle.Leaf
+	live   []int // which of leaves have a value
 }
 
 // packMax is how many messages are hashed in one call.
@@ -33,10 +36,47 @@ const packMax = 64
 func newTree(s suite.Suite, workers int) *tree {
 	t := &tree{nodes: newArena[node](), leaves: newArena[leaf]()}
 	for range workers {
-		t.workers = append(t.workers, &worker{merkle.NewHasher(s),
-			make([]byte, 0, packMax*merkle.InnerBytes), make([]suite.Hash, packMax)})
+		t.workers = append(t.workers, &worker{Hasher: merkle.NewHasher(s),
+			packed: make([]byte, 0, packMax*merkle.InnerBytes), hashes: make([]suite.Hash, packMax),
+			raw: make([][]byte, 0, packMax), leaves: make([]merkle.Leaf, 0, packMax), live: make([]int, 0, packMax)})
 	}
 	return t
+}
+
+// keys sets out[i] to the place of the raw key key(i), from and to being the first and the end.
+func (w *worker) keys(from, to int, key func(i int) []byte, out []suite.Hash) {
+	for ; from < to; from += packMax {
+		end, raw := min(from+packMax, to), w.raw[:0]
+		for i := from; i < end; i++ {
+			raw = append(raw, key(i))
+		}
+		w.Keys(raw, out[from:end])
+		clear(raw) // nothing is kept
+	}
+}
+
+// leafHashes sets out[i] to the hash of the leaf that get(i) returns, with the hash of its value unless it is deleted.
+func (w *worker) leafHashes(from, to int, get func(i int) (l merkle.Leaf, value []byte, deleted bool), out []suite.Hash) {
+	for ; from < to; from += packMax {
+		end, raw, leaves, live, packed := min(from+packMax, to), w.raw[:0], w.leaves[:0], w.live[:0], w.packed[:0]
+		for i := from; i < end; i++ {
+			l, value, deleted := get(i)
+			if !deleted {
+				raw, live = append(raw, value), append(live, len(leaves))
+			}
+			leaves = append(leaves, l)
+		}
+		values := w.hashes[:len(raw)]
+		w.Values(raw, values)
+		clear(raw)
+		for i, at := range live {
+			leaves[at].Value = values[i]
+		}
+		for i := range leaves {
+			packed = merkle.AppendLeaf(packed, &leaves[i])
+		}
+		w.SumMany(merkle.LeafBytes, packed, out[from:end])
+	}
 }
 
 // memoryBytes is what nodes and leaves in use take.
