@@ -122,7 +122,11 @@ func (p *plan) readStruct(c *checker, v reflect.Value, depth int) bool {
 
 // skip moves behind want if that is what stands at off.
 func (c *checker) skip(want []byte) bool {
-	if !bytes.HasPrefix(c.b[c.off:], want) {
+	if len(want) == 1 { // as nearly always
+		if c.off == len(c.b) || c.b[c.off] != want[0] {
+			return false
+		}
+	} else if !bytes.HasPrefix(c.b[c.off:], want) {
 		return false
 	}
 	c.off += len(want)

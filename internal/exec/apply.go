@@ -48,11 +48,14 @@ type emptyView struct{}
 
 func (emptyView) Get([]byte) (value []byte, ok bool, err error) { return nil, false, nil }
 
+// keysPerTx is about how many keys of the state a transaction touches that the others of its block do not.
+const keysPerTx = 4
+
 // Apply executes one block on view, the state after the block before. It changes nothing but what it returns; the same
 // view and block give the same result. An error means that the store failed. A broken invariant panics with an
 // *invariant.Violation: nothing may be committed then.
 func (x *Executor) Apply(view vm.View, in *Input, w Window) (result *Result, err error) {
-	j := vm.NewJournal(view)
+	j := vm.NewJournalSize(view, keysPerTx*len(in.Txs))
 	defer func() {
 		// What was read after the store failed is not state: do not mistake its oddities for a broken invariant.
 		if j.Err() != nil {
@@ -61,7 +64,9 @@ func (x *Executor) Apply(view vm.View, in *Input, w Window) (result *Result, err
 			}
 		}
 	}()
-	b := &block{Executor: x, journal: j, header: in.Header, window: w, spent: map[suite.Hash]bool{}, result: &Result{}}
+	b := &block{Executor: x, journal: j, header: in.Header, window: w, spent: make(map[suite.Hash]bool, len(in.Txs)), result: &Result{
+		Receipts: make([]ledger.Receipt, 0, len(in.Txs)+1), Spent: make([]Spent, 0, len(in.Txs)),
+	}}
 	if err := b.boundary(); err != nil {
 		return nil, err
 	}
@@ -151,7 +156,7 @@ func (b *block) attempt(t *Tx) (failedOp int, err error) {
 	case b.spent[t.ID] || b.window.Spent(t.ID):
 		return -1, ledger.Failf(ledger.CodeReplay, "transaction %s has its receipt already", t.ID)
 	}
-	if target := loadClock(b.journal).Target; target != 0 {
+	if target := clockTarget(b.journal); target != 0 {
 		return -1, ledger.Failf(ledger.CodeClockAdvance, "the clock is being advanced to %s; submit again when it is there", target)
 	}
 	keys := make([]suite.PublicKey, len(t.Body.Sigs))

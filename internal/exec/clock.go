@@ -10,6 +10,14 @@ func loadClock(j *vm.Journal) ledger.ClockRecord {
 	return rec
 }
 
+// clockTarget is where the clock is being advanced to, 0 if it is not.
+func clockTarget(j *vm.Journal) ledger.Time {
+	if rec := vm.Peek[ledger.ClockRecord](j, ledger.ClockKey()); rec != nil {
+		return rec.Target
+	}
+	return 0
+}
+
 // ClockOffset returns what the proposer of height h adds to wall time, given the state after h − Lag.
 func ClockOffset(view vm.View) (ledger.Time, error) {
 	j := vm.NewJournal(view)
@@ -25,16 +33,19 @@ func WorkPending(j *vm.Journal, now ledger.Time) (bool, error) {
 }
 
 func workPending(j *vm.Journal, now ledger.Time) bool {
-	if loadClock(j).Target != 0 {
+	if clockTarget(j) != 0 {
 		return true
 	}
 	days := dueDays(j)
 	return len(days) > 0 && days[0] <= now.Date()
 }
 
+// dueDays are the days on which due-date work waits. Nobody may change them.
 func dueDays(j *vm.Journal) []ledger.Date {
-	days, _ := vm.Load[ledger.Days](j, ledger.DueDaysKey())
-	return days.Days
+	if days := vm.Peek[ledger.Days](j, ledger.DueDaysKey()); days != nil {
+		return days.Days
+	}
+	return nil
 }
 
 // authorizeClock fails unless the key that the genesis names for its clock has signed.

@@ -3,6 +3,7 @@ package vm
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"aval/ledger"
 )
@@ -26,29 +27,43 @@ type Change struct {
 }
 
 type entry struct {
+	key   string
 	value []byte // nil if absent
 	old   []byte // value in the view, nil if absent
-	dirty bool
+	// record is what value decodes to, a pointer, if somebody asked by Peek since value was set.
+	record any
+	dirty  bool
+	// listed says that the entry is in the journal's written list.
+	listed bool
 }
 
 type undo struct {
-	key   string
+	entry *entry
 	value []byte
 	dirty bool
 }
+
+// entriesChunk is how many entries are allocated at once.
+const entriesChunk = 64
 
 // Journal is an overlay over a View that can be taken back to any Mark. It is not safe for concurrent use.
 type Journal struct {
 	view    View
 	entries map[string]*entry
+	// written are the entries that were ever put, in the order of their first Put.
+	written []*entry
 	undos   []undo
 	events  []ledger.Event
 	err     error
+	chunk   []entry // not yet used
 }
 
 // NewJournal returns an empty journal over view.
-func NewJournal(view View) *Journal {
-	return &Journal{view: view, entries: map[string]*entry{}}
+func NewJournal(view View) *Journal { return NewJournalSize(view, 0) }
+
+// NewJournalSize is NewJournal with room for so many keys.
+func NewJournalSize(view View, keys int) *Journal {
+	return &Journal{view: view, entries: make(map[string]*entry, keys)}
 }
 
 // Get returns the value under key as it stands after the writes so far, or nil if there is none. If the store fails,
@@ -66,16 +81,25 @@ func (j *Journal) load(key []byte) *entry {
 	if !ok || err != nil {
 		value = nil
 	}
-	e := &entry{value: value, old: value}
-	j.entries[string(key)] = e
+	if len(j.chunk) == 0 {
+		j.chunk = make([]entry, entriesChunk)
+	}
+	e := &j.chunk[0]
+	j.chunk = j.chunk[1:]
+	e.key, e.value, e.old = string(key), value, value
+	j.entries[e.key] = e
 	return e
 }
 
 // Put sets the value under key. The journal keeps value: it must not be changed afterwards.
 func (j *Journal) Put(key, value []byte) {
 	e := j.load(key)
-	j.undos = append(j.undos, undo{string(key), e.value, e.dirty})
-	e.value, e.dirty = value, true
+	j.undos = append(j.undos, undo{e, e.value, e.dirty})
+	e.value, e.record, e.dirty = value, nil, true
+	if !e.listed {
+		e.listed = true
+		j.written = append(j.written, e)
+	}
 }
 
 // Delete removes key.
@@ -96,9 +120,8 @@ func (j *Journal) Mark() Mark { return Mark{len(j.undos), len(j.events)} }
 // Revert takes back everything since m.
 func (j *Journal) Revert(m Mark) {
 	for i := len(j.undos) - 1; i >= m.undos; i-- {
-		u := j.undos[i]
-		e := j.entries[u.key]
-		e.value, e.dirty = u.value, u.dirty
+		u := &j.undos[i]
+		u.entry.value, u.entry.record, u.entry.dirty = u.value, nil, u.dirty
 	}
 	j.undos = j.undos[:m.undos]
 	j.events = j.events[:m.events]
@@ -116,12 +139,19 @@ func (j *Journal) TakeEvents() []ledger.Event {
 
 // Changes returns what differs from the view, sorted by key.
 func (j *Journal) Changes() []Change {
-	var out []Change
-	for key, e := range j.entries {
+	changed, size := make([]*entry, 0, len(j.written)), 0
+	for _, e := range j.written {
 		if e.dirty && !(bytes.Equal(e.value, e.old) && (e.value == nil) == (e.old == nil)) {
-			out = append(out, Change{Key: []byte(key), Old: e.old, New: e.value})
+			changed = append(changed, e)
+			size += len(e.key)
 		}
 	}
-	slices.SortFunc(out, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
+	slices.SortFunc(changed, func(a, b *entry) int { return strings.Compare(a.key, b.key) })
+	out, keys := make([]Change, 0, len(changed)), make([]byte, 0, size)
+	for _, e := range changed {
+		keys = append(keys, e.key...)
+		end := len(keys)
+		out = append(out, Change{Key: keys[end-len(e.key) : end : end], Old: e.old, New: e.value})
+	}
 	return out
 }

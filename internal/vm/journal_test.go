@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"aval/codec"
 	"aval/internal/invariant"
 	"aval/internal/vm"
 	"aval/ledger"
@@ -132,6 +133,36 @@ func TestRewrittenIsNoChange(t *testing.T) {
 	if got := j.Changes(); len(got) != 1 || got[0].New != nil || got[0].Old == nil {
 		t.Fatalf("%q", got)
 	}
+}
+
+// TestPeekSeesWhatLoadDoes: a record that is kept decoded is never older than the value.
+func TestPeekSeesWhatLoadDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		j := vm.NewJournal(view{values: map[string][]byte{"a": codec.MustMarshal(&ledger.ListHead{Count: 7})}})
+		var marks []vm.Mark
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			key := []byte(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key"))
+			switch rapid.IntRange(0, 5).Draw(t, "do") {
+			case 0:
+				vm.Store(j, key, &ledger.ListHead{Count: rapid.Uint64Range(0, 3).Draw(t, "count")})
+			case 1:
+				j.Delete(key)
+			case 2:
+				marks = append(marks, j.Mark())
+			case 3:
+				if n := len(marks); n > 0 {
+					j.Revert(marks[n-1])
+					marks = marks[:n-1]
+				}
+			default:
+				peeked := vm.Peek[ledger.ListHead](j, key)
+				loaded, ok := vm.Load[ledger.ListHead](j, key)
+				if ok != (peeked != nil) || ok && *peeked != loaded {
+					t.Fatalf("%s: peeked %v, loaded %v, %v", key, peeked, loaded, ok)
+				}
+			}
+		}
+	})
 }
 
 // TestListAgainstSlice keeps slots as natives do and compares with a slice.

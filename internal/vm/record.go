@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"slices"
+
 	"aval/codec"
 	"aval/internal/invariant"
 	"aval/ledger"
@@ -13,15 +15,38 @@ func Load[T any](j *Journal, key []byte) (record T, ok bool) {
 	if value == nil {
 		return record, false
 	}
-	err := codec.Unmarshal(value, &record)
-	invariant.Check(err == nil, "state record %x: %v", key, err)
+	decode(key, value, &record)
 	return record, true
+}
+
+func decode(key, value []byte, record any) {
+	if err := codec.Unmarshal(value, record); err != nil {
+		invariant.Check(false, "state record %x: %v", key, err)
+	}
+}
+
+// Peek is Load for those who only look: the record is shared with whoever peeks next, so nothing in it may be changed. It is nil if
+// there is none.
+func Peek[T any](j *Journal, key []byte) *T {
+	e := j.load(key)
+	if record, ok := e.record.(*T); ok {
+		return record
+	}
+	if e.value == nil {
+		return nil
+	}
+	record := new(T)
+	decode(key, e.value, record)
+	e.record = record
+	return record
 }
 
 // Store encodes record under key.
 func Store[T any](j *Journal, key []byte, record *T) {
 	value := codec.MustMarshal(record)
-	invariant.Check(len(value) <= ledger.StateValueBytesMax, "state record %x has %d bytes", key, len(value))
+	if len(value) > ledger.StateValueBytesMax {
+		invariant.Check(false, "state record %x has %d bytes", key, len(value))
+	}
 	j.Put(key, value)
 }
 
@@ -67,15 +92,17 @@ func Remove(j *Journal, name ledger.ListName, slot uint64) (moved []byte) {
 
 // Count returns how many items the list name has.
 func Count(j *Journal, name ledger.ListName) uint64 {
-	head, _ := Load[ledger.ListHead](j, ledger.ListHeadKey(name))
-	return head.Count
+	if head := Peek[ledger.ListHead](j, ledger.ListHeadKey(name)); head != nil {
+		return head.Count
+	}
+	return 0
 }
 
 // Item returns the item at slot, or nil if there is none.
 func Item(j *Journal, name ledger.ListName, slot uint64) []byte {
-	page, _ := Load[ledger.ListPage](j, ledger.ListPageKey(name, slot/ledger.ListPageItems))
-	if i := slot % ledger.ListPageItems; i < uint64(len(page.Items)) {
-		return page.Items[i]
+	page := Peek[ledger.ListPage](j, ledger.ListPageKey(name, slot/ledger.ListPageItems))
+	if i := slot % ledger.ListPageItems; page != nil && i < uint64(len(page.Items)) {
+		return slices.Clone(page.Items[i])
 	}
 	return nil
 }

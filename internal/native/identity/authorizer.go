@@ -17,22 +17,19 @@ type Authorizer struct {
 	journal *vm.Journal
 	now     ledger.Time
 	keys    []suite.PublicKey
-	memo    []memo // by index in keys
-}
-
-// memo is the member record of a key, decoded from value. Values are never changed in place, so as long as the journal
-// returns this very one, the record stands.
-type memo struct {
-	stateKey []byte
-	value    []byte
-	member   ledger.Member
+	// members are where the records of keys stand, by index.
+	members [][]byte
 }
 
 var _ vm.Authorizer = (*Authorizer)(nil)
 
 // NewAuthorizer returns the authorizer for the keys that signed.
 func NewAuthorizer(j *vm.Journal, now ledger.Time, keys []suite.PublicKey) *Authorizer {
-	return &Authorizer{journal: j, now: now, keys: keys, memo: make([]memo, len(keys))}
+	a := &Authorizer{journal: j, now: now, keys: keys, members: make([][]byte, len(keys))}
+	for i, key := range keys {
+		a.members[i] = ledger.MemberKey(key)
+	}
+	return a
 }
 
 // HasKey reports whether the holder of key has signed.
@@ -42,12 +39,12 @@ func (a *Authorizer) HasKey(key suite.PublicKey) bool {
 
 // Require fails unless the signers meet party's policy for class, now, by distinct persons.
 func (a *Authorizer) Require(party ledger.PartyID, class ledger.Class) error {
-	p, err := RequireParty(a.journal, party)
+	p, err := lookParty(a.journal, party)
 	if err != nil {
 		return err
 	}
 	s := a.signers(party)
-	policy := PolicyOf(&p, class)
+	policy := PolicyOf(p, class)
 	if met(policy, s.valid) {
 		return nil
 	}
@@ -69,7 +66,7 @@ func (a *Authorizer) Require(party ledger.PartyID, class ledger.Class) error {
 // RequireAny fails unless at least one signer is a valid maker, checker or admin key of party, and returns the signing
 // keys of party that are valid now.
 func (a *Authorizer) RequireAny(party ledger.PartyID) ([]suite.PublicKey, error) {
-	if _, err := RequireParty(a.journal, party); err != nil {
+	if _, err := lookParty(a.journal, party); err != nil {
 		return nil, err
 	}
 	s := a.signers(party)
@@ -90,15 +87,15 @@ func (a *Authorizer) RequireAny(party ledger.PartyID) ([]suite.PublicKey, error)
 
 // signers are the signing keys of one party, by what they are worth now.
 type signers struct {
-	valid            []ledger.Member
+	valid            []*ledger.Member
 	revoked, expired *ledger.Member // the first of each
 	now              ledger.Time
 }
 
 func (a *Authorizer) signers(party ledger.PartyID) signers {
-	s := signers{now: a.now}
+	s := signers{now: a.now, valid: make([]*ledger.Member, 0, len(a.keys))}
 	for i := range a.keys {
-		m := a.member(i)
+		m := vm.Peek[ledger.Member](a.journal, a.members[i])
 		switch {
 		case m == nil || m.Party != party:
 		case m.RevokedAt != 0:
@@ -110,27 +107,10 @@ func (a *Authorizer) signers(party ledger.PartyID) signers {
 				s.expired = m
 			}
 		default:
-			s.valid = append(s.valid, *m)
+			s.valid = append(s.valid, m)
 		}
 	}
 	return s
-}
-
-// member returns the record of the i-th key as it stands now, or nil if there is none.
-func (a *Authorizer) member(i int) *ledger.Member {
-	m := &a.memo[i]
-	if m.stateKey == nil {
-		m.stateKey = ledger.MemberKey(a.keys[i])
-	}
-	value := a.journal.Get(m.stateKey)
-	if len(value) == 0 {
-		return nil
-	}
-	if len(m.value) != len(value) || &m.value[0] != &value[0] {
-		m.member, _ = vm.Load[ledger.Member](a.journal, m.stateKey)
-		m.value = value
-	}
-	return &m.member
 }
 
 // reason returns why signatures that are there did not count, or that there is none, or nil.
@@ -164,14 +144,18 @@ func PolicyOf(p *ledger.Party, class ledger.Class) ledger.Policy {
 
 // met reports whether distinct persons among members can fill every place of policy. All of them must be known by one identity
 // issuer: each makes its own commitments, so that one person whom two issuers know looks like two.
-func met(policy ledger.Policy, members []ledger.Member) bool {
+func met(policy ledger.Policy, members []*ledger.Member) bool {
 	for i := range members {
-		issuer := string(members[i].Issuer)
-		same := func(m ledger.Member) bool { return string(m.Issuer) == issuer }
+		same := func(m *ledger.Member) bool { return bytes.Equal(m.Issuer, members[i].Issuer) }
 		if slices.ContainsFunc(members[:i], same) {
 			continue
 		}
-		known := slices.DeleteFunc(slices.Clone(members), func(m ledger.Member) bool { return !same(m) })
+		known := make([]*ledger.Member, 0, len(members)-i)
+		for _, m := range members[i:] {
+			if same(m) {
+				known = append(known, m)
+			}
+		}
 		if metByPersons(policy, known) {
 			return true
 		}
@@ -181,7 +165,7 @@ func met(policy ledger.Policy, members []ledger.Member) bool {
 
 // metByPersons is met if commitments tell all members apart. By Hall's theorem persons can fill the places if, for every set of
 // capacities, at least as many of them have one of the set as there are places in it.
-func metByPersons(policy ledger.Policy, members []ledger.Member) bool {
+func metByPersons(policy ledger.Policy, members []*ledger.Member) bool {
 	persons := personCaps(members)
 	for set := ledger.Capability(1); set <= capsOfPlaces; set++ {
 		have := 0
@@ -201,9 +185,8 @@ func metByPersons(policy ledger.Policy, members []ledger.Member) bool {
 const capsOfPlaces = ledger.CapMaker | ledger.CapChecker | ledger.CapAdmin
 
 // personCaps returns what each distinct person may do, over all its keys.
-func personCaps(members []ledger.Member) []ledger.Capability {
-	var persons []suite.Hash
-	var caps []ledger.Capability
+func personCaps(members []*ledger.Member) []ledger.Capability {
+	persons, caps := make([]suite.Hash, 0, 4), make([]ledger.Capability, 0, len(members))
 	for i := range members {
 		at := slices.Index(persons, members[i].Person)
 		if at < 0 {
@@ -232,7 +215,7 @@ func placesIn(policy ledger.Policy, set ledger.Capability) int {
 // counts says how many keys may fill which place.
 type counts struct{ makers, checkers, admins int }
 
-func tally(members []ledger.Member) counts {
+func tally(members []*ledger.Member) counts {
 	var c counts
 	for i := range members {
 		if members[i].Caps&ledger.CapMaker != 0 {

@@ -12,7 +12,7 @@ import (
 )
 
 // metByTrying is the slow twin of met: it tries every assignment of persons to places.
-func metByTrying(p ledger.Policy, members []ledger.Member) bool {
+func metByTrying(p ledger.Policy, members []*ledger.Member) bool {
 	var places []ledger.Capability
 	for range p.Makers {
 		places = append(places, ledger.CapMaker)
@@ -27,7 +27,7 @@ func metByTrying(p ledger.Policy, members []ledger.Member) bool {
 }
 
 // metByTryingOf is metByTrying for the persons whom one issuer knows.
-func metByTryingOf(issuer string, places []ledger.Capability, members []ledger.Member) bool {
+func metByTryingOf(issuer string, places []ledger.Capability, members []*ledger.Member) bool {
 	used := map[suite.Hash]bool{}
 	var fill func(i int) bool
 	fill = func(i int) bool {
@@ -58,9 +58,9 @@ func TestMetAgainstTrying(t *testing.T) {
 		if p.Makers+p.Checkers+p.Admins == 0 {
 			p.Makers = 1 // a policy that asks for nobody is none
 		}
-		var members []ledger.Member
+		var members []*ledger.Member
 		for range rapid.IntRange(0, 7).Draw(t, "members") {
-			members = append(members, ledger.Member{
+			members = append(members, &ledger.Member{
 				Person: suite.Hash{rapid.Byte().Draw(t, "person") % 6},
 				Issuer: suite.PublicKey(rapid.SampledFrom([]string{"a", "a", "b"}).Draw(t, "issuer")),
 				Caps:   ledger.Capability(rapid.Uint8Range(0, 15).Draw(t, "caps")),

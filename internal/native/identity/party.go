@@ -208,10 +208,10 @@ func checkPolicies(c *vm.Context, p *ledger.Party) error {
 }
 
 // live returns the members of p whose keys are in force.
-func live(c *vm.Context, p *ledger.Party) []ledger.Member {
-	var out []ledger.Member
+func live(c *vm.Context, p *ledger.Party) []*ledger.Member {
+	var out []*ledger.Member
 	for _, key := range p.Members {
-		if m, ok := Member(c.Journal, key); ok && inForce(&m, c.Time) {
+		if m := vm.Peek[ledger.Member](c.Journal, ledger.MemberKey(key)); m != nil && inForce(m, c.Time) {
 			out = append(out, m)
 		}
 	}
@@ -220,6 +220,6 @@ func live(c *vm.Context, p *ledger.Party) []ledger.Member {
 
 // accredited reports whether key is one of the identity issuers that the genesis names.
 func accredited(c *vm.Context, key suite.PublicKey) bool {
-	g, ok := vm.Load[ledger.Genesis](c.Journal, ledger.GenesisKey())
-	return ok && slices.ContainsFunc(g.Issuers, func(i ledger.IdentityIssuer) bool { return string(i.Key) == string(key) })
+	g := vm.Peek[ledger.Genesis](c.Journal, ledger.GenesisKey())
+	return g != nil && slices.ContainsFunc(g.Issuers, func(i ledger.IdentityIssuer) bool { return string(i.Key) == string(key) })
 }

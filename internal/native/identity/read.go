@@ -23,14 +23,26 @@ func Member(j *vm.Journal, key suite.PublicKey) (ledger.Member, bool) {
 func RequireParty(j *vm.Journal, id ledger.PartyID) (ledger.Party, error) {
 	p, ok := Party(j, id)
 	if !ok {
-		return p, ledger.Failf(ledger.CodePartyUnknown, "%s is not a party of this network; onboard it first", quoted(id))
+		return p, unknownParty(id)
 	}
 	return p, nil
 }
 
+// lookParty is RequireParty for those who change nothing in the record.
+func lookParty(j *vm.Journal, id ledger.PartyID) (*ledger.Party, error) {
+	if p := vm.Peek[ledger.Party](j, ledger.PartyKey(id)); p != nil {
+		return p, nil
+	}
+	return nil, unknownParty(id)
+}
+
+func unknownParty(id ledger.PartyID) error {
+	return ledger.Failf(ledger.CodePartyUnknown, "%s is not a party of this network; onboard it first", quoted(id))
+}
+
 // RequireRole fails with CodeRoleMissing unless id is a party that has one of roles, or with CodePartyUnknown.
 func RequireRole(j *vm.Journal, id ledger.PartyID, roles ledger.Role) error {
-	p, err := RequireParty(j, id)
+	p, err := lookParty(j, id)
 	if err != nil {
 		return err
 	}
@@ -42,8 +54,8 @@ func RequireRole(j *vm.Journal, id ledger.PartyID, roles ledger.Role) error {
 
 // IsRoot reports whether id is the root authority, the authority of scope "/".
 func IsRoot(j *vm.Journal, id ledger.PartyID) bool {
-	root, ok := vm.Load[ledger.ScopeRecord](j, ledger.ScopeKey("/"))
-	return ok && root.Authority == id
+	root := vm.Peek[ledger.ScopeRecord](j, ledger.ScopeKey("/"))
+	return root != nil && root.Authority == id
 }
 
 // Governs reports whether id is the authority of an open scope or of one above it, and still has the role.
@@ -52,11 +64,11 @@ func Governs(j *vm.Journal, id ledger.PartyID, scope ledger.Scope) bool {
 	if scope.Check() != nil || j.Get(ledger.ScopeKey(scope)) == nil {
 		return false
 	}
-	if p, ok := Party(j, id); !ok || !p.Roles.Has(ledger.RoleAuthority) {
+	if p, err := lookParty(j, id); err != nil || !p.Roles.Has(ledger.RoleAuthority) {
 		return false
 	}
 	for {
-		if rec, ok := vm.Load[ledger.ScopeRecord](j, ledger.ScopeKey(scope)); ok && rec.Authority == id {
+		if rec := vm.Peek[ledger.ScopeRecord](j, ledger.ScopeKey(scope)); rec != nil && rec.Authority == id {
 			return true
 		}
 		if scope == "/" {
