@@ -3,7 +3,6 @@ package sm3lanes
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 
 	"github.com/emmansun/gmsm/sm3"
 )
@@ -30,18 +29,6 @@ type state [8][laneCount]uint32
 
 // initial is the standard's IV, section 4.1, in every lane.
 var initial = broadcast([8]uint32{0x7380166f, 0x4914b2b9, 0x172442d7, 0xda8a0600, 0xa96f30bc, 0x163138aa, 0xe38dee4d, 0xb0fb0e4e})
-
-// constants holds Tj <<< j, sections 4.2 and 5.3.3.
-var constants = func() (out [64]uint32) {
-	for j := range out {
-		t := uint32(0x79cc4519)
-		if j >= 16 {
-			t = 0x7a879d8a
-		}
-		out[j] = bits.RotateLeft32(t, j)
-	}
-	return out
-}()
 
 func broadcast(words [8]uint32) (s state) {
 	for w := range s {
@@ -195,13 +182,10 @@ func (s *scheduler) take(l, i int, messages [][]byte) {
 
 // step goes on in every busy lane by the same number of blocks. An idle lane reads what a busy one does.
 func (s *scheduler) step() {
-	n, first := stepMax, -1
-	for l := range s.lanes {
+	n, first := stepMax, 0
+	for l := laneCount - 1; l >= 0; l-- {
 		if left := s.lanes[l].left; left > 0 {
-			n = min(n, left)
-			if first < 0 {
-				first = l
-			}
+			n, first = min(n, left), l
 		}
 	}
 	var data [laneCount]*byte

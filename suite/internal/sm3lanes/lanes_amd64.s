@@ -159,8 +159,8 @@ GLOBL rol8<>(SB), RODATA|NOPTR, $32
 	VMOVDQU32 Y10, w2 \
 	VMOVDQU32 Y11, w3
 
-// func compressAVX512(s *state, data *[8]*byte, n int)
-TEXT ·compressAVX512(SB), NOSPLIT, $0-24
+// func compressAVX512(s *state, data *[8]*byte, n int, t *[64]uint32)
+TEXT ·compressAVX512(SB), NOSPLIT, $0-32
 	arguments
 
 block:
@@ -174,7 +174,7 @@ block:
 	words(48)
 	keep512(Y28, Y29, Y30, Y31)
 	load
-	LEAQ    ·constants(SB), R12
+	MOVQ    t+24(FP), R12
 	four512(XOR3, XOR3, Y16, Y17, Y18, Y19, Y20, Y21, Y22, Y23)
 	four512(XOR3, XOR3, Y20, Y21, Y22, Y23, Y24, Y25, Y26, Y27)
 	four512(XOR3, XOR3, Y24, Y25, Y26, Y27, Y28, Y29, Y30, Y31)
@@ -300,8 +300,8 @@ sixteen:
 	VMOVDQU Y10, (32*w+64)(R13)   \
 	VMOVDQU Y11, (32*w+96)(R13)
 
-// func compressAVX2(s *state, data *[8]*byte, n int)
-TEXT ·compressAVX2(SB), 0, $544-24
+// func compressAVX2(s *state, data *[8]*byte, n int, t *[64]uint32)
+TEXT ·compressAVX2(SB), 0, $544-32
 	arguments
 	LEAQ 31(SP), R13
 	ANDQ $~31, R13
@@ -318,7 +318,7 @@ block:
 	keep2(12)
 	VMOVDQU rol8<>(SB), Y15
 	load
-	LEAQ    ·constants(SB), R12
+	MOVQ    t+24(FP), R12
 	four2(0, 1, 2, 3, 4, 5, 6, 7)
 	four2(4, 5, 6, 7, 8, 9, 10, 11)
 	four2(8, 9, 10, 11, 12, 13, 14, 15)
