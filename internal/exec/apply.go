@@ -125,6 +125,7 @@ func (b *block) apply(t *Tx) {
 	receipt := ledger.Receipt{
 		Height: b.header.Height, Index: uint32(len(b.result.Receipts)), Tx: t.ID, Signed: t.Signed, FailedOp: -1, Time: b.header.Time,
 	}
+	b.journal.Settle()
 	mark := b.journal.Mark()
 	failedOp, err := b.attempt(t)
 	if err != nil {

@@ -10,9 +10,12 @@ func loadClock(j *vm.Journal) ledger.ClockRecord {
 	return rec
 }
 
+// clockKey is made once, because every transaction asks for the clock.
+var clockKey = ledger.ClockKey()
+
 // clockTarget is where the clock is being advanced to, 0 if it is not.
 func clockTarget(j *vm.Journal) ledger.Time {
-	if rec := vm.Peek[ledger.ClockRecord](j, ledger.ClockKey()); rec != nil {
+	if rec := vm.Peek[ledger.ClockRecord](j, clockKey); rec != nil {
 		return rec.Target
 	}
 	return 0

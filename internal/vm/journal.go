@@ -127,6 +127,12 @@ func (j *Journal) Revert(m Mark) {
 	j.events = j.events[:m.events]
 }
 
+// Settle makes all writes so far final: marks from before are void. It keeps what the journal remembers for going back small.
+func (j *Journal) Settle() {
+	clear(j.undos)
+	j.undos = j.undos[:0]
+}
+
 // EventCount returns how many events were emitted and not taken.
 func (j *Journal) EventCount() int { return len(j.events) }
 

@@ -119,6 +119,20 @@ func TestJournalKeepsTheFirstFailure(t *testing.T) {
 	}
 }
 
+// TestSettledStays: what was written before Settle is not taken back by a later mark, what comes after it is.
+func TestSettledStays(t *testing.T) {
+	j := vm.NewJournal(view{})
+	j.Put([]byte("a"), []byte{1})
+	j.Settle()
+	m := j.Mark()
+	j.Put([]byte("a"), []byte{2})
+	j.Put([]byte("b"), []byte{3})
+	j.Revert(m)
+	if got := j.Changes(); len(got) != 1 || !bytes.Equal(got[0].New, []byte{1}) {
+		t.Fatalf("%q", got)
+	}
+}
+
 // TestRewrittenIsNoChange: a value that ends up as it was is not a change.
 func TestRewrittenIsNoChange(t *testing.T) {
 	j := vm.NewJournal(view{values: map[string][]byte{"a": {1}, "e": {}}})
