@@ -81,7 +81,7 @@ func (s *sm) ParsePrivate(b []byte) (Signer, error) {
 		return nil, fmt.Errorf("%w: not in [1, n-2]", ErrPrivateKey)
 	}
 	key := newSM2Key(private.X, private.Y)
-	return &smSigner{frame: &s.hashing, private: private, key: key, compressed: key.compress(), nonce: rand.Reader}, nil
+	return &smSigner{suite: s, private: private, key: key, compressed: key.compress(), nonce: rand.Reader}, nil
 }
 
 // CheckPublicKey implements Suite.
@@ -136,7 +136,7 @@ func (s *sm) key(k PublicKey) (*sm2Key, error) {
 
 // smSigner implements Signer.
 type smSigner struct {
-	frame      *hashing
+	suite      *sm
 	private    *sm2.PrivateKey
 	key        *sm2Key
 	compressed PublicKey
@@ -151,8 +151,21 @@ func (s *smSigner) Private() []byte { return s.private.D.FillBytes(make([]byte, 
 
 // Sign implements Signer.
 func (s *smSigner) Sign(domain Domain, message []byte) (sig Signature, err error) {
-	s.frame.signed(domain, message, func(m []byte) {
-		sig, err = sm2Sign(s.private, s.key, s.nonce, s.key.digest(m))
+	s.suite.signed(domain, message, func(m []byte) {
+		sig, err = sm2Sign(s.private, s.nonce, s.key.digest(m), s.flag)
 	})
 	return sig, err
+}
+
+// flag is sm2Key.flag, by the fast verifier unless the library decides.
+func (s *smSigner) flag(e Hash, rs []byte) (byte, bool) {
+	v := s.suite.verifier
+	if v.library.Load() {
+		return s.key.flag(e, rs)
+	}
+	key, ok := v.fast.Key((*[sm2PublicKeySize]byte)(s.compressed))
+	if !ok {
+		return 0, false
+	}
+	return v.fast.Flag(key, (*[HashSize]byte)(&e), (*[2 * sm2ScalarSize]byte)(rs))
 }

@@ -164,9 +164,9 @@ func (k *sm2Key) verify(e Hash, sig Signature) bool {
 	return ok && flag == sig[2*sm2ScalarSize]
 }
 
-// sm2Sign signs digest e; nonce is where the library takes randomness for its hedged nonce from, and nil makes
-// it deterministic (RFC 6979). The result was verified, so that a fault while signing cannot leak the key.
-func sm2Sign(private *sm2.PrivateKey, key *sm2Key, nonce io.Reader, e Hash) (Signature, error) {
+// sm2Sign signs digest e; nonce is where the library takes randomness for its hedged nonce from, and nil makes it deterministic
+// (RFC 6979). flagOf is sm2Key.flag or does the same. The result was verified, so that a fault while signing cannot leak the key.
+func sm2Sign(private *sm2.PrivateKey, nonce io.Reader, e Hash, flagOf func(e Hash, rs []byte) (byte, bool)) (Signature, error) {
 	der, err := private.Sign(nonce, e[:], nil)
 	if err != nil {
 		return nil, fmt.Errorf("suite: sign with SM2: %w", err)
@@ -178,7 +178,7 @@ func sm2Sign(private *sm2.PrivateKey, key *sm2Key, nonce io.Reader, e Hash) (Sig
 	sig := make(Signature, sm2SignatureSize)
 	rs.R.FillBytes(sig[:sm2ScalarSize])
 	rs.S.FillBytes(sig[sm2ScalarSize : 2*sm2ScalarSize])
-	flag, ok := key.flag(e, sig[:2*sm2ScalarSize])
+	flag, ok := flagOf(e, sig[:2*sm2ScalarSize])
 	if !ok {
 		return nil, fmt.Errorf("suite: the SM2 signature just made does not verify")
 	}

@@ -43,7 +43,7 @@ func TestSM2MatchesLibrary(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		signer := testSigner(t, s, rapid.String().Draw(rt, "key")).(*smSigner)
 		e := Hash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(rt, "digest"))
-		sig, err := sm2Sign(signer.private, signer.key, nil, e)
+		sig, err := sm2Sign(signer.private, nil, e, signer.flag)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestSM2OtherUserID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := sm2Sign(signer.private, signer.key, nil, Hash(e))
+	sig, err := sm2Sign(signer.private, nil, Hash(e), signer.flag)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestSM2Range(t *testing.T) {
 	s := newSM()
 	signer := testSigner(t, s, "range").(*smSigner)
 	e := Hash{1}
-	sig, err := sm2Sign(signer.private, signer.key, nil, e)
+	sig, err := sm2Sign(signer.private, nil, e, signer.flag)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -178,7 +178,7 @@ func signRaw(t testing.TB, signer Signer, m []byte) Signature {
 	var err error
 	switch v := signer.(type) {
 	case *smSigner:
-		sig, err = sm2Sign(v.private, v.key, nil, v.key.digest(m))
+		sig, err = sm2Sign(v.private, nil, v.key.digest(m), v.flag)
 	case *intlSigner:
 		sig, err = v.raw(m)
 	}
@@ -253,11 +253,11 @@ func smSignatures(t testing.TB, s Suite) []vectorSignature {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otherID, err := sm2Sign(signer.private, signer.key, nil, Hash(other))
+	otherID, err := sm2Sign(signer.private, nil, Hash(other), signer.flag)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bare, err := sm2Sign(signer.private, signer.key, nil, s.Sum(SignedBytes(s, vectorDomain, m)))
+	bare, err := sm2Sign(signer.private, nil, s.Sum(SignedBytes(s, vectorDomain, m)), signer.flag)
 	if err != nil {
 		t.Fatal(err)
 	}

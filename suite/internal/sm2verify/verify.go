@@ -129,6 +129,39 @@ func (v *Verifier) One(it *Item) bool {
 	return y.isOdd() == sig.odd
 }
 
+// Flag returns the flag that belongs to a standard signature r ‖ s of a digest by key, and whether it is valid: what a signer
+// needs whose library hides the nonce point.
+func (v *Verifier) Flag(key *Key, digest *[32]byte, rs *[SignatureSize - 1]byte) (flag byte, ok bool) {
+	r, s := scalar(readLimbs((*[32]byte)(rs[:32]))), scalar(readLimbs((*[32]byte)(rs[32:])))
+	if r.isZero() || s.isZero() || !less(r, order) || !less(s, order) {
+		return 0, false
+	}
+	t := r.plus(&s)
+	if t.isZero() {
+		return 0, false
+	}
+	p := combine(v.table(key), &s, &t)
+	if p.isIdentity() {
+		return 0, false
+	}
+	var zz, zzz, x, y fe
+	zz.sqr(&p.z)
+	zzz.mul(&zz, &p.z)
+	zzz.inv(&zzz)
+	y.mul(&p.y, &zzz)
+	zz.mul(&zzz, &p.z) // 1/z²
+	x.mul(&p.x, &zz)
+	if y.isOdd() {
+		flag = flagOdd
+	}
+	limbs := x.limbs()
+	if !less(limbs, order) {
+		flag |= flagOverflow
+	}
+	e, x1 := reduced(readLimbs(digest), 0), reduced(limbs, 0)
+	return flag, e.plus(&x1) == r
+}
+
 // Batch verifies many signatures and stores in out, which has room for as many, what One would say of each.
 func (v *Verifier) Batch(items []Item, out []bool) {
 	b := v.scratch.Get().(*batch)
