@@ -65,53 +65,30 @@ func TestCheckConservation(t *testing.T) {
 	}
 }
 
+// TestNumbersAreTheRecords: what conservation reads in passing is what the records decode to.
+func TestNumbersAreTheRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fen := rapid.Map(rapid.Uint64(), func(n uint64) ledger.Fen { return ledger.Fen(n >> (n % 64)) })
+		party := rapid.Map(rapid.StringN(0, 18, 18), func(s string) ledger.PartyID { return ledger.PartyID(s) })
+		a := ledger.Account{Bank: party.Draw(t, "bank"), Holder: party.Draw(t, "holder"), Balance: fen.Draw(t, "balance"), Held: fen.Draw(t, "held")}
+		key := ledger.AccountKey(a.Bank, a.Holder)
+		if balance, held, err := numbers(key, codec.MustMarshal(&a), fieldBalance, fieldHeld); err != nil ||
+			balance != uint64(a.Balance) || held != uint64(a.Held) || string(bankOf(key)) != string(a.Bank) {
+			t.Fatalf("%+v: %d, %d, %v, bank %q", a, balance, held, err, bankOf(key))
+		}
+		s := ledger.Supply{Bank: a.Bank, Minted: a.Balance, Burned: a.Held}
+		key = ledger.SupplyKey(s.Bank)
+		if minted, burned, err := numbers(key, codec.MustMarshal(&s), fieldMinted, fieldBurned); err != nil ||
+			minted != uint64(s.Minted) || burned != uint64(s.Burned) || string(bankOf(key)) != string(s.Bank) {
+			t.Fatalf("%+v: %d, %d, %v, bank %q", s, minted, burned, err, bankOf(key))
+		}
+	})
+	if _, _, err := numbers([]byte{1}, []byte{0x80}, fieldBalance, fieldHeld); err == nil {
+		t.Error("what is no record has numbers")
+	}
+}
+
 // TestMayEnd: who may end which hold, which way.
-// TestNumbersAreTheRecords: what conservation reads in passing is what the records decode to.
-func TestNumbersAreTheRecords(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		fen := rapid.Map(rapid.Uint64(), func(n uint64) ledger.Fen { return ledger.Fen(n >> (n % 64)) })
-		party := rapid.Map(rapid.StringN(0, 18, 18), func(s string) ledger.PartyID { return ledger.PartyID(s) })
-		a := ledger.Account{Bank: party.Draw(t, "bank"), Holder: party.Draw(t, "holder"), Balance: fen.Draw(t, "balance"), Held: fen.Draw(t, "held")}
-		key := ledger.AccountKey(a.Bank, a.Holder)
-		if balance, held, err := numbers(key, codec.MustMarshal(&a), fieldBalance, fieldHeld); err != nil ||
-			balance != uint64(a.Balance) || held != uint64(a.Held) || string(bankOf(key)) != string(a.Bank) {
-			t.Fatalf("%+v: %d, %d, %v, bank %q", a, balance, held, err, bankOf(key))
-		}
-		s := ledger.Supply{Bank: a.Bank, Minted: a.Balance, Burned: a.Held}
-		key = ledger.SupplyKey(s.Bank)
-		if minted, burned, err := numbers(key, codec.MustMarshal(&s), fieldMinted, fieldBurned); err != nil ||
-			minted != uint64(s.Minted) || burned != uint64(s.Burned) || string(bankOf(key)) != string(s.Bank) {
-			t.Fatalf("%+v: %d, %d, %v, bank %q", s, minted, burned, err, bankOf(key))
-		}
-	})
-	if _, _, err := numbers([]byte{1}, []byte{0x80}, fieldBalance, fieldHeld); err == nil {
-		t.Error("what is no record has numbers")
-	}
-}
-
-// TestNumbersAreTheRecords: what conservation reads in passing is what the records decode to.
-func TestNumbersAreTheRecords(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		fen := rapid.Map(rapid.Uint64(), func(n uint64) ledger.Fen { return ledger.Fen(n >> (n % 64)) })
-		party := rapid.Map(rapid.StringN(0, 18, 18), func(s string) ledger.PartyID { return ledger.PartyID(s) })
-		a := ledger.Account{Bank: party.Draw(t, "bank"), Holder: party.Draw(t, "holder"), Balance: fen.Draw(t, "balance"), Held: fen.Draw(t, "held")}
-		key := ledger.AccountKey(a.Bank, a.Holder)
-		if balance, held, err := numbers(key, codec.MustMarshal(&a), fieldBalance, fieldHeld); err != nil ||
-			balance != uint64(a.Balance) || held != uint64(a.Held) || string(bankOf(key)) != string(a.Bank) {
-			t.Fatalf("%+v: %d, %d, %v, bank %q", a, balance, held, err, bankOf(key))
-		}
-		s := ledger.Supply{Bank: a.Bank, Minted: a.Balance, Burned: a.Held}
-		key = ledger.SupplyKey(s.Bank)
-		if minted, burned, err := numbers(key, codec.MustMarshal(&s), fieldMinted, fieldBurned); err != nil ||
-			minted != uint64(s.Minted) || burned != uint64(s.Burned) || string(bankOf(key)) != string(s.Bank) {
-			t.Fatalf("%+v: %d, %d, %v, bank %q", s, minted, burned, err, bankOf(key))
-		}
-	})
-	if _, _, err := numbers([]byte{1}, []byte{0x80}, fieldBalance, fieldHeld); err == nil {
-		t.Error("what is no record has numbers")
-	}
-}
-
 func TestMayEnd(t *testing.T) {
 	own := ledger.Hold{Owner: "o", Beneficiary: "b", Reason: ledger.HoldByOwner}
 	unrouted := ledger.Hold{Owner: "o", Beneficiary: "b", Controller: "c", Reason: ledger.HoldUnrouted}
