@@ -419,3 +419,31 @@ func TestUintFindsWhatUnmarshalReads(t *testing.T) {
 		}
 	})
 }
+
+// TestAppendBytesAgainstEncoding grows a list step by step, past the counts at which heads get longer.
+func TestAppendBytesAgainstEncoding(t *testing.T) {
+	type list struct {
+		Items [][]byte `cbor:"1,keyasint"`
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var want list
+		b := MustMarshal(&want)
+		for range rapid.IntRange(0, 300).Draw(t, "items") {
+			item := bytes.Repeat([]byte{7}, rapid.SampledFrom([]int{0, 1, 23, 24, 32, 255, 256}).Draw(t, "length"))
+			want.Items = append(want.Items, item)
+			var ok bool
+			if b, ok = AppendBytes(b, item); !ok || !bytes.Equal(b, MustMarshal(&want)) {
+				t.Fatalf("%d items: %x, %t, want %x", len(want.Items), b, ok, MustMarshal(&want))
+			}
+		}
+	})
+	for _, h := range []string{"", "a1", "a101", "a10160", "a2018002f5", "a1616180", "8180", "a1019b7fffffffffffffff", "a10182"} {
+		b, err := hex.DecodeString(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if grown, ok := AppendBytes(b, []byte{1}); ok {
+			t.Errorf("%s grew to %x", h, grown)
+		}
+	}
+}

@@ -24,3 +24,27 @@ func Uint(b []byte, key uint64) (n uint64, ok bool) {
 	}
 	return 0, false
 }
+
+// AppendBytes returns the encoding of the record that b encodes with item as one more element at the end of its only field, a list of byte
+// strings under an unsigned integer key; ok is false if b does not begin like such a record, or the list is full. Like Uint it is for
+// records that were checked before: the elements are copied and not looked at.
+func AppendBytes(b, item []byte) (grown []byte, ok bool) {
+	c := checker{b: b}
+	major, pairs, err := c.head()
+	if err != nil || major != majorMap || pairs != 1 {
+		return nil, false
+	}
+	if major, _, err = c.head(); err != nil || major != majorUint {
+		return nil, false
+	}
+	start := c.off
+	major, count, err := c.head()
+	if err != nil || major != majorArray || count >= ElementsMax || count > uint64(len(b)-c.off) {
+		return nil, false
+	}
+	const headMax = 9
+	grown = make([]byte, 0, len(b)+len(item)+headMax)
+	grown = appendHead(append(grown, b[:start]...), majorArray, count+1)
+	grown = appendHead(append(grown, b[c.off:]...), majorBytes, uint64(len(item)))
+	return append(grown, item...), true
+}

@@ -63,7 +63,7 @@ func Planned(t reflect.Type) bool { return planOf(t) != nil }
 // planOf returns the plan of t, or nil if there is none.
 func planOf(t reflect.Type) *plan {
 	if p, ok := plans.Load(t); ok {
-		return p.(*plan) //nolint:errcheck // nothing else is stored
+		return p.(*plan)
 	}
 	p := makePlan(t, nil)
 	plans.Store(t, p)

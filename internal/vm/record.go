@@ -55,9 +55,15 @@ func Append(j *Journal, name ledger.ListName, item []byte) (slot uint64) {
 	head, _ := Load[ledger.ListHead](j, ledger.ListHeadKey(name))
 	slot = head.Count
 	key := ledger.ListPageKey(name, slot/ledger.ListPageItems)
-	page, _ := Load[ledger.ListPage](j, key)
-	page.Items = append(page.Items, item)
-	Store(j, key, &page)
+	if page := j.Get(key); page == nil {
+		Store(j, key, &ledger.ListPage{Items: [][]byte{item}})
+	} else {
+		grown, ok := codec.AppendBytes(page, item)
+		if !ok || len(grown) > ledger.StateValueBytesMax {
+			invariant.Check(false, "page %x of a list does not take %d bytes more", key, len(item))
+		}
+		j.Put(key, grown)
+	}
 	head.Count++
 	Store(j, ledger.ListHeadKey(name), &head)
 	return slot
