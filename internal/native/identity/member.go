@@ -10,7 +10,7 @@ import (
 
 // MemberAdd adds a member key to the acting party.
 func MemberAdd(c *vm.Context, op *ledger.MemberAdd) error {
-	p, err := RequireParty(c.Journal, c.Acting)
+	p, err := ownParty(c.Journal, c.Acting)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func MemberAdd(c *vm.Context, op *ledger.MemberAdd) error {
 
 // MemberRevoke ends a member key of the acting party at once.
 func MemberRevoke(c *vm.Context, op *ledger.MemberRevoke) error {
-	p, err := RequireParty(c.Journal, c.Acting)
+	p, err := ownParty(c.Journal, c.Acting)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func MemberRevoke(c *vm.Context, op *ledger.MemberRevoke) error {
 
 // MemberRotate replaces a member key by a new one of the same person with the same capabilities.
 func MemberRotate(c *vm.Context, op *ledger.MemberRotate) error {
-	p, err := RequireParty(c.Journal, c.Acting)
+	p, err := ownParty(c.Journal, c.Acting)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func roleChange(c *vm.Context, id ledger.PartyID, roles ledger.Role) (ledger.Par
 	if roles == 0 || !roles.Known() {
 		return ledger.Party{}, ledger.Failf(ledger.CodeArgument, "name at least one role, and known ones only")
 	}
-	return RequireParty(c.Journal, id)
+	return ownParty(c.Journal, id)
 }
 
 // ScopeOpen opens a scope under one of the acting party's own and names its authority.
@@ -149,7 +149,7 @@ func ScopeOpen(c *vm.Context, op *ledger.ScopeOpen) error {
 // PolicySet replaces the acting party's policies. Whoever may manage the party may ask for more; to ask for less of a class, its
 // present policy must be met besides, or one admin alone could do what takes a maker and a checker.
 func PolicySet(c *vm.Context, op *ledger.PolicySet) error {
-	p, err := RequireParty(c.Journal, c.Acting)
+	p, err := ownParty(c.Journal, c.Acting)
 	if err != nil {
 		return err
 	}

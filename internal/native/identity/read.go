@@ -6,9 +6,12 @@ import (
 	"aval/suite"
 )
 
-// Party returns the record of id.
+// Party returns the record of id. Its lists are shared with others who read: they must not be changed in place.
 func Party(j *vm.Journal, id ledger.PartyID) (ledger.Party, bool) {
-	return vm.Load[ledger.Party](j, ledger.PartyKey(id))
+	if p := vm.Peek[ledger.Party](j, ledger.PartyKey(id)); p != nil {
+		return *p, true
+	}
+	return ledger.Party{}, false
 }
 
 // Known reports whether id is a party.
@@ -19,9 +22,18 @@ func Member(j *vm.Journal, key suite.PublicKey) (ledger.Member, bool) {
 	return vm.Load[ledger.Member](j, ledger.MemberKey(key))
 }
 
-// RequireParty returns the record of id, or a failure with CodePartyUnknown.
+// RequireParty is Party, with a failure with CodePartyUnknown.
 func RequireParty(j *vm.Journal, id ledger.PartyID) (ledger.Party, error) {
 	p, ok := Party(j, id)
+	if !ok {
+		return p, unknownParty(id)
+	}
+	return p, nil
+}
+
+// ownParty is RequireParty for those who change the record's lists.
+func ownParty(j *vm.Journal, id ledger.PartyID) (ledger.Party, error) {
+	p, ok := vm.Load[ledger.Party](j, ledger.PartyKey(id))
 	if !ok {
 		return p, unknownParty(id)
 	}
