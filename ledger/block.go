@@ -132,13 +132,11 @@ type Tick struct {
 	Height Height `cbor:"2,keyasint"`
 }
 
-// Entry is one batch in a payload.
+// Entry is one batch in a payload: its digest, and the encoded BatchCertificate that proves that it is available and
+// checked. The batch itself travels and is stored apart from blocks.
 type Entry struct {
-	Digest suite.Hash `cbor:"1,keyasint"`
-	// Certificate proves the batch's availability; it is empty until batches are disseminated apart from blocks.
-	Certificate []byte `cbor:"2,keyasint"`
-	// Body is the encoded Batch; it is empty once batches are disseminated apart from blocks.
-	Body []byte `cbor:"3,keyasint"`
+	Digest      suite.Hash `cbor:"1,keyasint"`
+	Certificate []byte     `cbor:"2,keyasint"`
 }
 
 // Payload is what a block orders.
@@ -167,10 +165,10 @@ func ProposalHash(s suite.Suite, metadata []byte, sequence uint64) suite.Hash {
 	return s.Hash(DomainProposal, metadata, be[:])
 }
 
-// DecodePayload strictly decodes a payload of at most BlockBytesMax bytes and checks its counts.
+// DecodePayload strictly decodes a payload of at most PayloadBytesMax bytes and checks its counts.
 func DecodePayload(b []byte) (*Payload, error) {
-	if len(b) > BlockBytesMax {
-		return nil, fmt.Errorf("the payload has %d bytes, the most is %d", len(b), BlockBytesMax)
+	if len(b) > PayloadBytesMax {
+		return nil, fmt.Errorf("the payload has %d bytes, the most is %d", len(b), PayloadBytesMax)
 	}
 	var p Payload
 	if err := codec.Unmarshal(b, &p); err != nil {
@@ -185,7 +183,7 @@ func DecodePayload(b []byte) (*Payload, error) {
 
 // DecodeBlock strictly decodes a block.
 func DecodeBlock(b []byte) (*Block, error) {
-	if len(b) > BlockBytesMax+MetadataBytesMax+64<<10 {
+	if len(b) > PayloadBytesMax+MetadataBytesMax+64<<10 {
 		return nil, fmt.Errorf("the block has %d bytes", len(b))
 	}
 	var block Block
@@ -196,25 +194,6 @@ func DecodeBlock(b []byte) (*Block, error) {
 		return nil, fmt.Errorf("block %d: metadata or certificate over its limit", block.Header.Height)
 	}
 	return &block, nil
-}
-
-// TxRoot returns the Merkle root over the whole signed transactions of b.
-func (b *Batch) TxRoot(s suite.Suite) suite.Hash { return merkle.Root(s, b.Txs) }
-
-// BatchHead is what a batch digest hashes beside the transactions' root.
-type BatchHead struct {
-	Origin suite.PublicKey `cbor:"1,keyasint"`
-	Epoch  uint64          `cbor:"2,keyasint"`
-	Wall   Time            `cbor:"3,keyasint"`
-	TxRoot suite.Hash      `cbor:"4,keyasint"`
-}
-
-// Digest identifies the batch; it is the engine's request id and a leaf of the payload root.
-func (b *Batch) Digest(s suite.Suite) suite.Hash { return b.DigestOf(s, b.TxRoot(s)) }
-
-// DigestOf is Digest for a batch whose TxRoot is known already.
-func (b *Batch) DigestOf(s suite.Suite, txRoot suite.Hash) suite.Hash {
-	return s.Hash(DomainBatch, codec.MustMarshal(&BatchHead{b.Origin, b.Epoch, b.Wall, txRoot}))
 }
 
 // Root returns the Merkle root over the digests of p's batches.
@@ -231,11 +210,11 @@ type RequestKind uint8
 
 // The kinds.
 const (
-	RequestBatch RequestKind = 1
-	RequestTick  RequestKind = 2
+	RequestCertificate RequestKind = 1
+	RequestTick        RequestKind = 2
 )
 
-// OrderingRequest is what an engine orders: the bytes of a Batch or of a Tick.
+// OrderingRequest is what an engine orders: the bytes of a BatchCertificate or of a Tick.
 type OrderingRequest struct {
 	Kind RequestKind `cbor:"1,keyasint"`
 	Body []byte      `cbor:"2,keyasint"`
@@ -246,14 +225,14 @@ type RequestID string
 
 // DecodeOrderingRequest strictly decodes an ordering request.
 func DecodeOrderingRequest(b []byte) (*OrderingRequest, error) {
-	if len(b) > BatchBytesMax+1024 {
+	if len(b) > BatchCertificateBytesMax+64 {
 		return nil, fmt.Errorf("the ordering request has %d bytes", len(b))
 	}
 	var r OrderingRequest
 	if err := codec.Unmarshal(b, &r); err != nil {
 		return nil, err
 	}
-	if r.Kind != RequestBatch && r.Kind != RequestTick {
+	if r.Kind != RequestCertificate && r.Kind != RequestTick {
 		return nil, fmt.Errorf("ordering request kind %d is unknown", r.Kind)
 	}
 	return &r, nil

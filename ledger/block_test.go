@@ -110,7 +110,7 @@ func TestBoundTogether(t *testing.T) {
 	add("high sequence", ledger.ProposalHash(w.s, []byte("m"), 1<<63))
 	add("no metadata", ledger.ProposalHash(w.s, nil, 1))
 	b := ledger.Batch{Origin: suite.PublicKey{1}, Epoch: 1, Wall: 1, Txs: [][]byte{{1}, {2}}}
-	add("batch", b.Digest(w.s))
+	add("batch", digestOf(w.s, &b))
 	for name, change := range map[string]func(b *ledger.Batch){
 		"origin": func(b *ledger.Batch) { b.Origin = suite.PublicKey{2} }, "epoch": func(b *ledger.Batch) { b.Epoch++ },
 		"wall": func(b *ledger.Batch) { b.Wall++ }, "order": func(b *ledger.Batch) { b.Txs = [][]byte{{2}, {1}} },
@@ -118,7 +118,7 @@ func TestBoundTogether(t *testing.T) {
 	} {
 		other := b
 		change(&other)
-		add(name, other.Digest(w.s))
+		add(name, digestOf(w.s, &other))
 	}
 	p := ledger.Payload{Entries: []ledger.Entry{{Digest: suite.Hash{1}}, {Digest: suite.Hash{2}}}}
 	add("payload", p.Root(w.s))

@@ -9,6 +9,7 @@ const (
 	DomainSignedTx     suite.Domain = "signed tx"    // hash of an encoded SignedTx, signatures included
 	DomainTxSignature  suite.Domain = "tx signature" // signature over a transaction id
 	DomainBatch        suite.Domain = "batch"        // batch digest
+	DomainBatchAck     suite.Domain = "batch ack"    // signature of a validator over an AckMessage
 	DomainHeader       suite.Domain = "header"       // block hash
 	DomainPayload      suite.Domain = "payload"      // hash of the exact payload bytes
 	DomainProposal     suite.Domain = "proposal"     // hash of engine metadata and verification sequence

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
 	"aval/codec"
@@ -69,7 +70,7 @@ func FuzzDecodeBatch(f *testing.F) {
 }
 
 func FuzzDecodePayload(f *testing.F) {
-	f.Add(codec.MustMarshal(&ledger.Payload{Entries: []ledger.Entry{{Body: []byte{1}}}, Ticks: []ledger.Tick{{Height: 3}}}))
+	f.Add(codec.MustMarshal(&ledger.Payload{Entries: []ledger.Entry{{Digest: suite.Hash{1}, Certificate: []byte{1}}}, Ticks: []ledger.Tick{{Height: 3}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if p, err := ledger.DecodePayload(b); err == nil {
 			again(t, b, p)
@@ -122,6 +123,45 @@ func FuzzDecodeProof(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if p, err := ledger.DecodeProof(b); err == nil {
 			again(t, b, p)
+		}
+	})
+}
+
+// FuzzDecodeFalseAttestation: what is accepted encodes back, and nobody is accused of what he did not sign.
+func FuzzDecodeFalseAttestation(f *testing.F) {
+	w := newWorld(f, "intl", ledger.ClockReal)
+	network := w.genesis.NetworkID(w.s)
+	h := w.batchHead(false)
+	tx := w.signedTx(f)
+	tx.Sigs[1].Sig[3] ^= 1
+	raw := codec.MustMarshal(tx)
+	signed := []suite.Hash{{1}, w.s.Hash(ledger.DomainSignedTx, raw), {2}}
+	for _, inBatch := range []bool{true, false} {
+		if inBatch {
+			h.TxRoot = ledger.TxRoot(w.s, signed)
+		} else {
+			h.TxRoot = suite.Hash{9}
+		}
+		c := ledger.BatchCertificate{Head: h, Acks: w.acks(f, &h, "vsv")}
+		proof, err := ledger.NewFalseAttestation(w.s, network, &c, raw, signed, 1)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if a, err := proof.Verify(w.s, network, w.epochs[0]); inBatch != (err == nil) || err == nil && fmt.Sprint(a.Validators) != "[v0 v2]" {
+			f.Fatalf("a proof accuses %+v, %v", a, err)
+		}
+		f.Add(codec.MustMarshal(proof))
+	}
+	f.Add(codec.MustMarshal(&ledger.FalseAttestation{Version: ledger.ProofVersion}))
+	h.TxRoot = ledger.TxRoot(w.s, signed)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ledger.DecodeFalseAttestation(b)
+		if err != nil {
+			return
+		}
+		again(t, b, p)
+		if a, err := p.Verify(w.s, network, w.epochs[0]); err == nil && a.Batch != h.Digest(w.s) {
+			t.Fatalf("%v are accused of a batch that they never saw", a.Validators)
 		}
 	})
 }

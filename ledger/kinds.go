@@ -149,6 +149,18 @@ func (k Kind) Info() (KindInfo, bool) {
 	return info, ok
 }
 
+// Guarded reports whether a batch that holds an operation of this kind needs a quorum of verifications instead of
+// f + 1: whatever changes keys, parties and policies, makes money, or carries out a court's order; and proposals, which
+// may do any of these.
+func (k Kind) Guarded() bool {
+	switch info := kinds[k]; info.Class {
+	case ClassAdmin, ClassSystem, ClassOrder, ClassPropose:
+		return true
+	default:
+		return k == KindMoneyMint
+	}
+}
+
 // String returns the stable name of k.
 func (k Kind) String() string {
 	if info, ok := kinds[k]; ok {

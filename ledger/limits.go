@@ -20,10 +20,14 @@ const (
 	BatchBytesMax = 2 << 20
 	// BatchAgeMax is how long after its wall time a batch may still be proposed.
 	BatchAgeMax = 15 * Minute
-	// BlockBatchesMax, BlockTicksMax and BlockBytesMax bound one block's payload.
+	// BatchCertificateBytesMax bounds an encoded BatchCertificate.
+	BatchCertificateBytesMax = 8 << 10
+	// BlockBatchesMax and BlockTicksMax bound what one block orders, BlockBytesMax the bytes of its batches together and
+	// PayloadBytesMax its encoded Payload.
 	BlockBatchesMax = 64
 	BlockTicksMax   = 16
 	BlockBytesMax   = 8 << 20
+	PayloadBytesMax = 576 << 10
 	// MetadataBytesMax bounds the engine's metadata in a block.
 	MetadataBytesMax = 64 << 10
 

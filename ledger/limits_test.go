@@ -18,6 +18,12 @@ func TestLimits(t *testing.T) {
 		holds bool
 	}{
 		{"a transaction fits a batch, a batch a block", ledger.TxBytesMax < ledger.BatchBytesMax && ledger.BatchBytesMax < ledger.BlockBytesMax},
+		{"a full block's batches can be ordered one by one or as many small ones",
+			ledger.BlockBatchesMax*ledger.BatchBytesMax >= ledger.BlockBytesMax && ledger.BlockBytesMax/ledger.BatchBytesMax > 1},
+		{"the certificates of as many batches as a block may order fit its payload",
+			ledger.BlockBatchesMax*(ledger.BatchCertificateBytesMax+48)+ledger.BlockTicksMax*24+16 <= ledger.PayloadBytesMax},
+		{"all validators' acknowledgements fit a certificate", ledger.ValidatorsMax*(65+16) < ledger.BatchCertificateBytesMax},
+		{"a payload is small beside what it orders", 8*ledger.PayloadBytesMax < ledger.BlockBytesMax},
 		{"operations and what they make are numbered in 16 bits (DerivedID)",
 			ledger.TxOpsMax <= math.MaxUint16 && ledger.OfferPartsMax <= math.MaxUint16},
 		{"batches and payloads are lists that the codec admits",

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 
 	"aval/codec"
@@ -112,10 +111,15 @@ func (t *SignedTx) VerifySignatures(s suite.Suite) error {
 	id := t.Tx.ID(s)
 	for _, sig := range t.Sigs {
 		if !s.Verify(sig.Key, DomainTxSignature, id[:], sig.Sig) {
-			return Failf(CodeSignature, "the signature by key %s is not valid for transaction %s", sig.Key, id)
+			return InvalidSignature(sig.Key, id)
 		}
 	}
 	return nil
+}
+
+// InvalidSignature returns the refusal of a transaction with an invalid signature.
+func InvalidSignature(key suite.PublicKey, id suite.Hash) *Failure {
+	return Failf(CodeSignature, "the signature by key %s is not valid for transaction %s", key, id)
 }
 
 // DecodeSignedTx strictly decodes at most TxBytesMax bytes. Its errors are *Failure.
@@ -150,35 +154,6 @@ func (o *Op) Decode() (Body, error) {
 		return nil, fmt.Errorf("%s: %w", info.Name, err)
 	}
 	return body, nil
-}
-
-// Batch is what intake collects and consensus orders: transactions in a row.
-type Batch struct {
-	// Origin is the key of the node that made the batch.
-	Origin suite.PublicKey `cbor:"1,keyasint"`
-	Epoch  uint64          `cbor:"2,keyasint"`
-	// Wall is the origin's clock when it closed the batch.
-	Wall Time `cbor:"3,keyasint"`
-	// Txs are encoded SignedTx, 1 to BatchTxsMax.
-	Txs [][]byte `cbor:"4,keyasint"`
-}
-
-// DecodeBatch strictly decodes a batch of at most BatchBytesMax bytes.
-func DecodeBatch(b []byte) (*Batch, error) {
-	if len(b) > BatchBytesMax {
-		return nil, fmt.Errorf("the batch has %d bytes, the most is %d", len(b), BatchBytesMax)
-	}
-	var batch Batch
-	if err := codec.Unmarshal(b, &batch); err != nil {
-		return nil, err
-	}
-	if len(batch.Txs) == 0 || len(batch.Txs) > BatchTxsMax {
-		return nil, fmt.Errorf("a batch has 1 to %d transactions, not %d", BatchTxsMax, len(batch.Txs))
-	}
-	if len(batch.Origin) == 0 {
-		return nil, errors.New("the batch names no origin")
-	}
-	return &batch, nil
 }
 
 // DerivedID returns the id of the n-th thing (voucher, offer part, request, hold, proposal) that operation op of

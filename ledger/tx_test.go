@@ -162,8 +162,8 @@ func TestTooLarge(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"batch":    second(ledger.DecodeBatch(make([]byte, ledger.BatchBytesMax+1))),
-		"payload":  second(ledger.DecodePayload(make([]byte, ledger.BlockBytesMax+1))),
-		"block":    second(ledger.DecodeBlock(make([]byte, ledger.BlockBytesMax+ledger.MetadataBytesMax+65<<10))),
+		"payload":  second(ledger.DecodePayload(make([]byte, ledger.PayloadBytesMax+1))),
+		"block":    second(ledger.DecodeBlock(make([]byte, ledger.PayloadBytesMax+ledger.MetadataBytesMax+65<<10))),
 		"request":  second(ledger.DecodeOrderingRequest(make([]byte, ledger.BatchBytesMax+1025))),
 		"proof":    second(ledger.DecodeProof(make([]byte, ledger.ProofBytesMax+1))),
 		"no txs":   second(ledger.DecodeBatch(codec.MustMarshal(&ledger.Batch{Origin: suite.PublicKey{1}}))),

@@ -61,6 +61,8 @@ type suiteVector struct {
 	Credentials  []judgedVector `json:"credentials"`
 	Transactions []judgedVector `json:"transactions"`
 	Certificates []judgedVector `json:"certificates"`
+	// BatchCertificates are judged by the genesis's validators and verify_quorum.
+	BatchCertificates []judgedVector `json:"batch_certificates"`
 }
 
 // judgedVector is something that a verifier takes or refuses.
@@ -70,7 +72,7 @@ type judgedVector struct {
 	Valid bool   `json:"valid"`
 	// Code is the number of the refusal of a transaction.
 	Code uint16 `json:"code,omitempty"`
-	// ID is the id of a valid transaction, or the hash of a certified header.
+	// ID is the id of a valid transaction, the hash of a certified header, or the digest of a certified batch.
 	ID string `json:"id,omitempty"`
 	// Header is what a certificate certifies.
 	Header string `json:"header,omitempty"`
@@ -84,11 +86,12 @@ var vectorDescription = []string{
 	"  derived i n: the n-th id made by operation i of the transaction whose id is 32 bytes 01;",
 	"  person: commitment of person \"Li\" in party 91310000775785552L under the secret \"secret\" (ASCII);",
 	"  invoice, twin: of seller 91310000775785552L, buyer 91350100M000100Y43, number \"INV-1O\", 4,520,000.00, 2026-09-01;",
-	"  batch: digest of a batch by validator 0, epoch 2, wall 5000, with the two transactions 01 and 0203;",
+	"  batch: digest of a batch by validator 0, epoch 2, wall 5000, with the two transactions 01 and 0203, not guarded;",
 	"  proposal: of the metadata 0a0b and sequence 3; validators: of the genesis's set.",
 	"credentials: encoded, valid if signed by the issuer they name. transactions: encoded SignedTx as submitted to the",
 	"network; a valid one has id, another is refused before execution with code. certificates: encoded, of header, under the",
-	"genesis's validators.",
+	"genesis's validators. batch_certificates: encoded, under the genesis's validators and its verify_quorum of 2, in epoch 0;",
+	"a valid one has the digest of its batch as id.",
 }
 
 // judgeText fills in what this implementation makes of each text.
@@ -234,6 +237,16 @@ func certificateVectors(t *testing.T, w *world) []judgedVector {
 	}
 }
 
+func batchCertificateVectors(t *testing.T, w *world) []judgedVector {
+	var out []judgedVector
+	for _, c := range w.batchCertificates(t) {
+		if len(c.bytes) <= ledger.BatchCertificateBytesMax { // what is too long says nothing and takes room
+			out = append(out, judgedVector{Name: c.name, Hex: hex.EncodeToString(c.bytes)})
+		}
+	}
+	return out
+}
+
 func credentialVectors(t *testing.T, w *world) []judgedVector {
 	c, err := ledger.SignCredential(w.signers[string(w.epochs[0][0].Key)], ledger.Credential{
 		Network: w.genesis.NetworkID(w.s), Party: "91310000775785552L", Key: w.epochs[0][1].Key, Person: suite.Hash{7}, NotAfter: 60_000,
@@ -254,6 +267,7 @@ func suiteVectors(t *testing.T, s suite.Suite) suiteVector {
 	v := suiteVector{
 		Suite: s.Name(), Genesis: hex.EncodeToString(codec.MustMarshal(&w.genesis)), Network: network.String(),
 		Transactions: txVectors(t, w), Certificates: certificateVectors(t, w), Credentials: credentialVectors(t, w),
+		BatchCertificates: batchCertificateVectors(t, w),
 	}
 	hash := func(name string, h suite.Hash) { v.Hashes = append(v.Hashes, namedVector{name, h.String()}) }
 	ones := suite.Hash(bytes.Repeat([]byte{1}, 32))
@@ -265,7 +279,7 @@ func suiteVectors(t *testing.T, s suite.Suite) suiteVector {
 	hash("invoice", ledger.InvoiceFingerprint(s, network, seller, "INV-1O"))
 	hash("twin", ledger.InvoiceTwin(s, network, seller, buyer, 452_000_000, ledger.CivilDate(2026, 9, 1)))
 	batch := ledger.Batch{Origin: w.epochs[0][0].Key, Epoch: 2, Wall: 5000, Txs: [][]byte{{1}, {2, 3}}}
-	hash("batch", batch.Digest(s))
+	hash("batch", digestOf(s, &batch))
 	hash("proposal", ledger.ProposalHash(s, []byte{10, 11}, 3))
 	hash("validators", w.genesis.Validators.Hash(s))
 	v.judge(t, w)
@@ -293,6 +307,13 @@ func (v *suiteVector) judge(t *testing.T, w *world) {
 			}
 		}
 		c.Valid, c.ID = ledger.VerifyCertificate(w.s, w.genesis.Validators, &h, &votes) == nil, h.Hash(w.s).String()
+	}
+	for i := range v.BatchCertificates {
+		c := &v.BatchCertificates[i]
+		certificate, err := judgeBatchCertificate(w, unhex(t, c.Hex))
+		if c.Valid = err == nil; c.Valid {
+			c.ID = certificate.Head.Digest(w.s).String()
+		}
 	}
 	for i := range v.Credentials {
 		var c ledger.Credential
@@ -323,14 +344,16 @@ func TestVectorsAreCurrent(t *testing.T) {
 		v.Suites = append(v.Suites, suiteVectors(t, s))
 	}
 	for _, s := range v.Suites {
-		for what, cases := range map[string][]judgedVector{"transactions": s.Transactions[2:], "certificates": s.Certificates[3:], "credentials": s.Credentials[1:]} {
+		for what, cases := range map[string][]judgedVector{"transactions": s.Transactions[2:], "certificates": s.Certificates[3:], "credentials": s.Credentials[1:],
+			"batch certificates": s.BatchCertificates[5:]} {
 			for _, c := range cases {
 				if c.Valid {
 					t.Errorf("%s, %s: %s must be refused", s.Suite, what, c.Name)
 				}
 			}
 		}
-		if !s.Transactions[0].Valid || !s.Transactions[1].Valid || !s.Certificates[0].Valid || !s.Credentials[0].Valid {
+		if !s.Transactions[0].Valid || !s.Transactions[1].Valid || !s.Certificates[0].Valid || !s.Credentials[0].Valid ||
+			slices.ContainsFunc(s.BatchCertificates[:5], func(c judgedVector) bool { return !c.Valid }) {
 			t.Errorf("%s: what is right is refused", s.Suite)
 		}
 	}

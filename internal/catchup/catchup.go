@@ -17,10 +17,10 @@ import (
 type Chain interface {
 	// Head returns the newest committed block.
 	Head() *ledger.Block
-	// BlockBytes returns an encoded committed block.
-	BlockBytes(height ledger.Height) ([]byte, error)
-	// Import verifies a block's certificate and commits it.
-	Import(b *ledger.Block) error
+	// BlockBytes returns an encoded committed block and the batches that it orders. It fails if one of them has not come yet.
+	BlockBytes(height ledger.Height) (block []byte, batches [][]byte, err error)
+	// Import verifies a block's certificate and that the batches are its own, and commits it.
+	Import(b *ledger.Block, batches [][]byte) error
 	// WaitCommitted returns once height is committed or ctx ends.
 	WaitCommitted(ctx context.Context, height ledger.Height) error
 }
@@ -113,14 +113,18 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	for bytes, h := 0, r.From; h <= response.Head && len(response.Blocks) < int(r.Count); h++ {
-		b, err := c.cfg.Chain.BlockBytes(h)
+		block, batches, err := c.cfg.Chain.BlockBytes(h)
+		if err != nil && h > r.From { // the batches of the newest may be on their way
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
-		if bytes += len(b); bytes > BytesMax && len(response.Blocks) > 0 {
+		sealed := Sealed{Block: block, Batches: batches}
+		if bytes += sealed.size(); bytes > BytesMax && len(response.Blocks) > 0 {
 			break
 		}
-		response.Blocks = append(response.Blocks, b)
+		response.Blocks = append(response.Blocks, sealed)
 	}
 	return codec.Marshal(&response)
 }
@@ -241,10 +245,10 @@ func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (out f
 	out.head = r.Head
 	c.importing.Lock()
 	defer c.importing.Unlock()
-	for i, raw := range r.Blocks {
+	for i := range r.Blocks {
 		height := from + ledger.Height(i)
 		if height > c.height() { // another fetch may have been faster
-			if out.err = c.importBlock(height, raw); out.err != nil {
+			if out.err = c.importBlock(height, &r.Blocks[i]); out.err != nil {
 				return out
 			}
 		}
@@ -253,15 +257,15 @@ func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (out f
 	return out
 }
 
-func (c *Catchup) importBlock(height ledger.Height, raw []byte) error {
-	b, err := ledger.DecodeBlock(raw)
+func (c *Catchup) importBlock(height ledger.Height, sealed *Sealed) error {
+	b, err := ledger.DecodeBlock(sealed.Block)
 	if err != nil {
 		return fmt.Errorf("catchup: block %d does not decode: %w", height, err)
 	}
 	if b.Header.Height != height {
 		return fmt.Errorf("catchup: block %d was sent for %d", b.Header.Height, height)
 	}
-	if err := c.cfg.Chain.Import(b); err != nil {
+	if err := c.cfg.Chain.Import(b, sealed.Batches); err != nil {
 		return fmt.Errorf("catchup: block %d: %w", height, err)
 	}
 	return nil

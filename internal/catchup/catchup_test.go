@@ -3,12 +3,11 @@ package catchup_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"aval/codec"
@@ -17,7 +16,6 @@ import (
 	"aval/internal/chain/chaintest"
 	"aval/internal/clock"
 	"aval/internal/consensus"
-	"aval/internal/kv"
 	"aval/ledger"
 )
 
@@ -25,151 +23,6 @@ var (
 	_ consensus.Syncer = (*catchup.Catchup)(nil)
 	_ catchup.Chain    = (*chain.Chain)(nil)
 )
-
-// world is a network with a history, in which peers are made that have all, some or none of it.
-type world struct {
-	*testing.T
-	n      *chaintest.Network
-	blocks []*ledger.Block
-}
-
-// under makes a history of some length outside, and runs fn in a bubble of synctest, where time passes only while everybody
-// waits.
-func under(t *testing.T, length int, fn func(w *world)) {
-	t.Helper()
-	w := &world{n: chaintest.New(t, chaintest.Options{})}
-	source := w.n.Open(t)
-	for i := range length {
-		w.blocks = append(w.blocks, w.n.Commit(t, source, w.n.BatchRequest(w.n.Scope(t, fmt.Sprintf("/s%d", i)))))
-	}
-	synctest.Test(t, func(t *testing.T) {
-		w.T = t
-		fn(w)
-	})
-}
-
-// open returns a chain that has the first blocks of the history.
-func (w *world) open(have int) *chain.Chain {
-	w.Helper()
-	c, err := chain.Open(w.n.Config(w, kv.NewMemory(), kv.NewMemory()))
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			w.Error(err)
-		}
-	})
-	w.extend(c, have)
-	return c
-}
-
-func (w *world) extend(c *chain.Chain, to int) {
-	w.Helper()
-	for _, b := range w.blocks[c.Head().Header.Height:to] {
-		if err := c.Import(b); err != nil {
-			w.Fatal(err)
-		}
-	}
-}
-
-func (w *world) catchup(c *chain.Chain, peers ...catchup.Peer) *catchup.Catchup {
-	w.Helper()
-	out, err := catchup.New(catchup.Config{Chain: c, Peers: peers, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		w.Fatal(err)
-	}
-	return out
-}
-
-// peer serves c honestly.
-func (w *world) peer(name string, c *chain.Chain) catchup.Peer {
-	return catchup.Peer{Name: name, Call: w.catchup(c).Serve}
-}
-
-// liar answers with what fn makes of the request.
-func liar(name string, fn func(ctx context.Context, r *catchup.Request) *catchup.Response) catchup.Peer {
-	return catchup.Peer{Name: name, Call: func(ctx context.Context, request []byte) ([]byte, error) {
-		r, err := catchup.DecodeRequest(request)
-		if err != nil {
-			return nil, err
-		}
-		response := fn(ctx, r)
-		if response == nil {
-			return nil, errors.New("no answer")
-		}
-		return codec.MustMarshal(response), nil
-	}}
-}
-
-// liars are peers that waste time in every way known. All claim to be far ahead but one.
-func (w *world) liars() map[string]catchup.Peer {
-	bytesOf := func(h ledger.Height) []byte {
-		if h < 1 || int(h) > len(w.blocks) {
-			return nil
-		}
-		return codec.MustMarshal(w.blocks[h-1])
-	}
-	const far = 1 << 40
-	claim := func(blocks ...[]byte) *catchup.Response { return &catchup.Response{Head: far, Blocks: blocks} }
-	return map[string]catchup.Peer{
-		"claims and serves nothing": liar("", func(context.Context, *catchup.Request) *catchup.Response { return claim() }),
-		"serves the next but one":   liar("", func(_ context.Context, r *catchup.Request) *catchup.Response { return claim(bytesOf(r.From + 1)) }),
-		"leaves a gap": liar("", func(_ context.Context, r *catchup.Request) *catchup.Response {
-			return claim(bytesOf(r.From), bytesOf(r.From+2))
-		}),
-		"serves garbage": liar("", func(context.Context, *catchup.Request) *catchup.Response { return claim([]byte("garbage"), nil) }),
-		"serves a tampered block": liar("", func(_ context.Context, r *catchup.Request) *catchup.Response {
-			if int(r.From) > len(w.blocks) {
-				return claim()
-			}
-			b := *w.blocks[r.From-1]
-			b.Header.Wall++
-			return claim(codec.MustMarshal(&b))
-		}),
-		"serves too many": liar("", func(_ context.Context, r *catchup.Request) *catchup.Response {
-			return claim(make([][]byte, int(r.Count)+1)...)
-		}),
-		"is huge": {Call: func(context.Context, []byte) ([]byte, error) {
-			return make([]byte, catchup.BytesMax+catchup.BytesMax/2), nil
-		}},
-		"is junk": {Call: func(context.Context, []byte) ([]byte, error) { return []byte("junk"), nil }},
-		"fails":   liar("", func(context.Context, *catchup.Request) *catchup.Response { return nil }),
-		"hangs": liar("", func(ctx context.Context, _ *catchup.Request) *catchup.Response {
-			<-ctx.Done()
-			return nil
-		}),
-		"hangs once it is believed": liar("", func(ctx context.Context, r *catchup.Request) *catchup.Response {
-			if r.Count > 0 {
-				<-ctx.Done()
-			}
-			return claim()
-		}),
-		"drips": liar("", func(ctx context.Context, r *catchup.Request) *catchup.Response {
-			if r.Count == 0 {
-				return claim()
-			}
-			select {
-			case <-time.After(4900 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			if b := bytesOf(r.From); b != nil {
-				return claim(b)
-			}
-			return claim()
-		}),
-		"drips and says that this is all": liar("", func(ctx context.Context, r *catchup.Request) *catchup.Response {
-			if b := bytesOf(r.From); b != nil && r.Count > 0 {
-				select {
-				case <-time.After(4900 * time.Millisecond):
-				case <-ctx.Done():
-				}
-				return &catchup.Response{Head: r.From, Blocks: [][]byte{b}}
-			}
-			return &catchup.Response{Head: r.From}
-		}),
-	}
-}
 
 func TestSyncFetchesWhatIsMissing(t *testing.T) {
 	under(t, 300, func(w *world) { // more than one answer holds
@@ -349,6 +202,7 @@ func TestSyncBesideAnEngine(t *testing.T) {
 		}
 		for _, b := range w.blocks {
 			if h := c.Head().Header.Height; b.Header.Height <= h+1 {
+				w.n.Hold(w, c, b)
 				if err := c.Commit(b); err != nil {
 					w.Error(err)
 				}
@@ -384,7 +238,7 @@ func TestServe(t *testing.T) {
 		if r := ask(catchup.Request{From: 1}); r.Head != 8 || len(r.Blocks) != 0 || r.Wall != ledger.Time(time.Now().UnixMilli()) {
 			w.Errorf("asked for the head: %+v", r)
 		}
-		if r := ask(catchup.Request{From: 6, Count: 256}); len(r.Blocks) != 3 || string(r.Blocks[0]) != string(codec.MustMarshal(w.blocks[5])) {
+		if r := ask(catchup.Request{From: 6, Count: 256}); len(r.Blocks) != 3 || !reflect.DeepEqual(r.Blocks[0], w.sealed(6)) {
 			w.Errorf("asked from 6: %d blocks", len(r.Blocks))
 		}
 		if r := ask(catchup.Request{From: 2, Count: 2}); len(r.Blocks) != 2 {
@@ -424,7 +278,46 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// heavyChain has blocks of whatever weight.
+// A server whose newest blocks lack a batch, since it is on its way to it, serves those before, and says nothing false about them.
+func TestServeStopsBeforeAMissingBatch(t *testing.T) {
+	under(t, 6, func(w *world) {
+		c := w.open(4)
+		for _, b := range w.blocks[4:] { // as the engine hands them, without their batches
+			if err := c.Commit(b); err != nil {
+				w.Fatal(err)
+			}
+		}
+		s := w.catchup(c)
+		ask := func(from ledger.Height) (*catchup.Response, error) {
+			b, err := s.Serve(context.Background(), codec.MustMarshal(&catchup.Request{From: from, Count: 256}))
+			if err != nil {
+				return nil, err
+			}
+			return catchup.DecodeResponse(b)
+		}
+		if r, err := ask(2); err != nil || len(r.Blocks) != 3 {
+			w.Fatalf("%+v, %v", r, err)
+		}
+		if r, err := ask(5); !errors.Is(err, chain.ErrNotFound) {
+			w.Errorf("a block without its batch is served: %+v, %v", r, err)
+		}
+		// One that follows it has what there is, and the rest once the batches are there.
+		follower := w.open(0)
+		stop := w.follow(follower, catchup.Peer{Name: "one", Call: s.Serve})
+		defer stop()
+		if !w.within(follower, 4, time.Second) || w.within(follower, 5, time.Minute) {
+			w.Errorf("the follower is at %d", follower.Head().Header.Height)
+		}
+		for _, b := range w.blocks[4:] {
+			w.n.Hold(w, c, b)
+		}
+		if !w.within(follower, 6, 5*time.Second) {
+			w.Errorf("with all batches the follower is at %d", follower.Head().Header.Height)
+		}
+	})
+}
+
+// heavyChain has blocks of whatever weight, half of it in batches.
 type heavyChain struct {
 	catchup.Chain
 	bytes []int
@@ -434,19 +327,26 @@ func (c heavyChain) Head() *ledger.Block {
 	return &ledger.Block{Header: ledger.Header{Height: ledger.Height(len(c.bytes))}}
 }
 
-func (c heavyChain) BlockBytes(h ledger.Height) ([]byte, error) {
-	return make([]byte, c.bytes[h-1]), nil
+func (c heavyChain) BlockBytes(h ledger.Height) ([]byte, [][]byte, error) {
+	n := c.bytes[h-1]
+	batches := make([][]byte, ledger.BlockBatchesMax)
+	for i := range batches {
+		batches[i] = make([]byte, n/2/len(batches))
+	}
+	return make([]byte, n-n/2/len(batches)*len(batches)), batches, nil
 }
 
 // Answers stay within their bound whatever the blocks weigh, and hold at least one block.
 func TestServeBoundsBytes(t *testing.T) {
-	const largest = ledger.BlockBytesMax + ledger.MetadataBytesMax + 64<<10
+	const largest = ledger.BlockBytesMax + ledger.PayloadBytesMax + ledger.MetadataBytesMax + 64<<10
 	many := make([]int, 1000)
 	for _, tc := range []struct {
 		bytes []int
 		want  int
 	}{
 		{[]int{5 << 20, 5 << 20, 5 << 20}, 2}, {[]int{largest, largest}, 1}, {many, catchup.BlocksMax},
+		{slices.Repeat([]int{catchup.BytesMax / catchup.BlocksMax}, 1000), catchup.BlocksMax},
+		{slices.Repeat([]int{catchup.BytesMax/catchup.BlocksMax + 1}, 1000), catchup.BlocksMax - 1},
 	} {
 		s, err := catchup.New(catchup.Config{Chain: heavyChain{bytes: tc.bytes}, Clock: clock.Real()})
 		if err != nil {

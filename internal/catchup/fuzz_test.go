@@ -29,8 +29,10 @@ func FuzzDecodeRequest(f *testing.F) {
 }
 
 func FuzzDecodeResponse(f *testing.F) {
-	for _, r := range []catchup.Response{{}, {Head: 3, Wall: 5, Blocks: [][]byte{{1}, {}, bytes.Repeat([]byte{7}, 300)}},
-		{Head: ^ledger.Height(0), Blocks: make([][]byte, catchup.BlocksMax+1)}} {
+	for _, r := range []catchup.Response{{}, {Head: 3, Wall: 5, Blocks: []catchup.Sealed{{Block: []byte{1}, Batches: [][]byte{{2}}}, {Block: []byte{}},
+		{Block: bytes.Repeat([]byte{7}, 300), Batches: [][]byte{{}, bytes.Repeat([]byte{8}, 300), {9}}}}},
+		{Head: ^ledger.Height(0), Blocks: make([]catchup.Sealed, catchup.BlocksMax+1)},
+		{Head: 1, Blocks: []catchup.Sealed{{Batches: make([][]byte, ledger.BlockBatchesMax+1)}}}} {
 		f.Add(codec.MustMarshal(&r))
 	}
 	f.Add([]byte("junk"))
@@ -45,9 +47,12 @@ func FuzzDecodeResponse(f *testing.F) {
 		}
 		sum := 0
 		for _, block := range r.Blocks {
-			sum += len(block)
-			if _, err := ledger.DecodeBlock(block); err != nil {
-				continue
+			sum += len(block.Block)
+			if len(block.Batches) > ledger.BlockBatchesMax {
+				t.Fatalf("a block of %d batches", len(block.Batches))
+			}
+			for _, batch := range block.Batches {
+				sum += len(batch)
 			}
 		}
 		if sum > len(b) || !bytes.Equal(codec.MustMarshal(r), b) {

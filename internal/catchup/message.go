@@ -13,11 +13,13 @@ const (
 	// BlocksMax and BytesMax bound the blocks of a response; one block alone is always within them.
 	BlocksMax = 256
 	BytesMax  = 12 << 20
+	// sealedRest is what a block with its batches takes beside their bytes.
+	sealedRest = 16 + 8*ledger.BlockBatchesMax
 	// WaitMax is the longest a peer is asked to wait for a block that does not exist yet.
 	WaitMax = 10 * time.Second
 	// requestBytesMax and responseBytesMax bound an encoded Request and Response.
 	requestBytesMax  = 64
-	responseBytesMax = BytesMax + 8*BlocksMax + 64
+	responseBytesMax = BytesMax + sealedRest*BlocksMax + 64
 )
 
 // Request asks for blocks from a height on.
@@ -29,11 +31,25 @@ type Request struct {
 	WaitMs uint16 `cbor:"3,keyasint"`
 }
 
+// Sealed is a block with the batches that it orders, all encoded.
+type Sealed struct {
+	Block   []byte   `cbor:"1,keyasint"`
+	Batches [][]byte `cbor:"2,keyasint"`
+}
+
+func (s *Sealed) size() int {
+	n := len(s.Block)
+	for _, b := range s.Batches {
+		n += len(b)
+	}
+	return n
+}
+
 // Response carries blocks in order, beginning at Request.From.
 type Response struct {
 	// Head is the peer's newest height, as it says.
 	Head   ledger.Height `cbor:"1,keyasint"`
-	Blocks [][]byte      `cbor:"2,keyasint"`
+	Blocks []Sealed      `cbor:"2,keyasint"`
 	// Wall is the peer's clock as it answers.
 	Wall ledger.Time `cbor:"3,keyasint"`
 }
@@ -64,6 +80,11 @@ func DecodeResponse(b []byte) (*Response, error) {
 	}
 	if len(r.Blocks) > BlocksMax {
 		return nil, fmt.Errorf("catchup: the response has %d blocks", len(r.Blocks))
+	}
+	for i := range r.Blocks {
+		if n := len(r.Blocks[i].Batches); n > ledger.BlockBatchesMax {
+			return nil, fmt.Errorf("catchup: block %d of the response has %d batches", i, n)
+		}
 	}
 	return &r, nil
 }

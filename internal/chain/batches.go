@@ -5,67 +5,66 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
+	"aval/codec"
 	"aval/internal/exec"
 	"aval/ledger"
-	"aval/merkle"
 	"aval/suite"
 )
 
-// checkedBatch is a batch whose form and signatures have been verified.
-type checkedBatch struct {
+// openBatch is a batch that was decoded, with what its head must be.
+type openBatch struct {
 	digest suite.Hash
-	// body is the hash of the batch's bytes. The encoding is strict: one digest has one body.
-	body  suite.Hash
-	epoch uint64
-	wall  ledger.Time
-	txs   []exec.Tx
-	bytes int // what it takes in memory, about
+	head   ledger.BatchHead
+	txs    []exec.Tx
+	bytes  int // what it takes in memory, about
+	// verified is set once every signature in it was found valid here; forged is the refusal if one was not, so that who sends
+	// it again does not have it verified again. Chain.checking guards forged.
+	verified atomic.Bool
+	forged   error
 }
 
-// batchCache remembers verified batches until they are executed, so that signatures are verified once. The least recently
-// used leave when it is full. It is safe for concurrent use.
+// batchCache remembers decoded batches until they are executed, so that each is decoded, and verified, once. The least
+// recently used leave when it is full. It is safe for concurrent use. Invariant: each is durable, since what is here counts as
+// held and may be executed.
 type batchCache struct {
 	mu       sync.Mutex
 	bytesMax int
-	// bytes is the sum over the batches held. Invariant: at most bytesMax, unless one batch alone is larger.
+	// bytes is the sum over the batches here. Invariant: at most bytesMax, unless one batch alone is larger.
 	bytes    int
 	byDigest map[suite.Hash]*list.Element
-	byBody   map[suite.Hash]*list.Element
 	order    *list.List // front: most recently used
 }
 
 func newBatchCache(bytesMax int) *batchCache {
-	return &batchCache{bytesMax: bytesMax, byDigest: map[suite.Hash]*list.Element{}, byBody: map[suite.Hash]*list.Element{}, order: list.New()}
+	return &batchCache{bytesMax: bytesMax, byDigest: map[suite.Hash]*list.Element{}, order: list.New()}
 }
 
-func (c *batchCache) get(digest suite.Hash) *checkedBatch { return c.find(c.byDigest, digest) }
-
-func (c *batchCache) getBody(body suite.Hash) *checkedBatch { return c.find(c.byBody, body) }
-
-func (c *batchCache) find(index map[suite.Hash]*list.Element, hash suite.Hash) *checkedBatch {
+func (c *batchCache) get(digest suite.Hash) *openBatch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := index[hash]
+	e, ok := c.byDigest[digest]
 	if !ok {
 		return nil
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(*checkedBatch)
+	return e.Value.(*openBatch)
 }
 
-func (c *batchCache) put(b *checkedBatch) {
+// put remembers b, or returns the same batch if it is here already.
+func (c *batchCache) put(b *openBatch) *openBatch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.byDigest[b.digest]; ok {
-		return
+	if e, ok := c.byDigest[b.digest]; ok {
+		return e.Value.(*openBatch)
 	}
-	e := c.order.PushFront(b)
-	c.byDigest[b.digest], c.byBody[b.body] = e, e
+	c.byDigest[b.digest] = c.order.PushFront(b)
 	c.bytes += b.bytes
 	for c.bytes > c.bytesMax && c.order.Len() > 1 {
 		c.drop(c.order.Back())
 	}
+	return b
 }
 
 func (c *batchCache) remove(digest suite.Hash) {
@@ -77,10 +76,9 @@ func (c *batchCache) remove(digest suite.Hash) {
 }
 
 func (c *batchCache) drop(e *list.Element) {
-	b := e.Value.(*checkedBatch)
+	b := e.Value.(*openBatch)
 	c.order.Remove(e)
 	delete(c.byDigest, b.digest)
-	delete(c.byBody, b.body)
 	c.bytes -= b.bytes
 }
 
@@ -99,13 +97,12 @@ func tickID(t *ledger.Tick) ledger.RequestID {
 }
 
 // decodeBatch decodes a batch and its transactions and checks their form, but not their signatures.
-func (c *Chain) decodeBatch(body []byte) (*checkedBatch, error) {
+func (c *Chain) decodeBatch(body []byte) (*openBatch, error) {
 	batch, err := ledger.DecodeBatch(body)
 	if err != nil {
 		return nil, err
 	}
-	leaves := make([]suite.Hash, len(batch.Txs))
-	out := &checkedBatch{epoch: batch.Epoch, wall: batch.Wall, txs: make([]exec.Tx, len(batch.Txs))}
+	txs, unsigned := make([]exec.Tx, len(batch.Txs)), make([][]byte, len(batch.Txs))
 	for i, raw := range batch.Txs {
 		signed, err := ledger.DecodeSignedTx(raw)
 		if err != nil {
@@ -114,12 +111,32 @@ func (c *Chain) decodeBatch(body []byte) (*checkedBatch, error) {
 		if err := signed.CheckForm(c.network); err != nil {
 			return nil, fmt.Errorf("transaction %d: %w", i, err)
 		}
-		out.txs[i] = exec.Tx{ID: signed.Tx.ID(c.suite), Signed: c.suite.Hash(ledger.DomainSignedTx, raw), Body: signed}
-		leaves[i] = merkle.LeafHash(c.suite, raw)
-		out.bytes += txBytes(raw, signed)
+		txs[i].Body, unsigned[i] = signed, codec.MustMarshal(&signed.Tx)
 	}
-	out.digest = batch.DigestOf(c.suite, merkle.RootOfHashes(c.suite, leaves))
-	return out, nil
+	hashes := make([]suite.Hash, len(txs))
+	suite.HashMany(c.suite, ledger.DomainTx, unsigned, hashes)
+	for i := range txs {
+		txs[i].ID = hashes[i]
+	}
+	suite.HashMany(c.suite, ledger.DomainSignedTx, batch.Txs, hashes)
+	for i := range txs {
+		txs[i].Signed = hashes[i]
+	}
+	return c.openedBatch(batch, len(body), txs), nil
+}
+
+// openedBatch returns the batch of these transactions, whose encoding has size bytes.
+func (c *Chain) openedBatch(batch *ledger.Batch, size int, txs []exec.Tx) *openBatch {
+	signed, guarded := make([]suite.Hash, len(txs)), false
+	out := &openBatch{txs: txs}
+	for i := range txs {
+		signed[i] = txs[i].Signed
+		guarded = guarded || txs[i].Body.Tx.Guarded()
+		out.bytes += txBytes(batch.Txs[i], txs[i].Body)
+	}
+	out.head = batch.Head(c.suite, signed, size, guarded)
+	out.digest = out.head.Digest(c.suite)
+	return out
 }
 
 // txBytes is about what a decoded transaction takes in memory: its own bytes, and the structures around them.
@@ -127,54 +144,7 @@ func txBytes(raw []byte, t *ledger.SignedTx) int {
 	return len(raw) + 256 + 64*len(t.Tx.Ops) + 96*len(t.Sigs)
 }
 
-// checkBatch decodes a batch and verifies every signature in it, unless it is remembered as verified, or was ordered: then
-// it must not be proposed again whatever its signatures. Callers ask Ordered afterwards. Several callers with one batch, as
-// when its origin and the leader send it at once, wait for one verification.
-func (c *Chain) checkBatch(body []byte) (*checkedBatch, error) {
-	if len(body) > ledger.BatchBytesMax {
-		return nil, ledger.Failf(ledger.CodeTooLarge, "the batch has %d bytes, the most is %d", len(body), ledger.BatchBytesMax)
-	}
-	hash := c.suite.Sum(body)
-	if known := c.batches.getBody(hash); known != nil {
-		return known, nil
-	}
-	b, err, _ := c.checking.Do(string(hash[:]), func() (any, error) {
-		if known := c.batches.getBody(hash); known != nil {
-			return known, nil
-		}
-		return c.checkNewBatch(hash, body)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return b.(*checkedBatch), nil
-}
-
-func (c *Chain) checkNewBatch(hash suite.Hash, body []byte) (*checkedBatch, error) {
-	b, err := c.decodeBatch(body)
-	if err != nil || c.Ordered(batchID(b.digest)) {
-		return b, err
-	}
-	b.body = hash
-	if err := c.verifyBatch(b); err != nil {
-		return nil, err
-	}
-	c.batches.put(b)
-	return b, nil
-}
-
-// Vouch remembers a batch of this node's own intake, which has verified every signature in it, as verified.
-func (c *Chain) Vouch(body []byte) error {
-	b, err := c.decodeBatch(body)
-	if err != nil {
-		return err
-	}
-	b.body = c.suite.Sum(body)
-	c.batches.put(b)
-	return nil
-}
-
-func (c *Chain) verifyBatch(b *checkedBatch) error {
+func (c *Chain) verifySignatures(b *openBatch) error {
 	var items []suite.Signed
 	for i := range b.txs {
 		items = b.txs[i].Body.Signed(b.txs[i].ID, items)
@@ -187,12 +157,12 @@ func (c *Chain) verifyBatch(b *checkedBatch) error {
 	return nil
 }
 
-// request is an ordering request, read: a batch with its bytes, or a tick.
+// request is an ordering request, read: a batch certificate with its bytes, or a tick.
 type request struct {
-	id    ledger.RequestID
-	batch *checkedBatch
-	body  []byte
-	tick  *ledger.Tick
+	id   ledger.RequestID
+	cert *ledger.BatchCertificate
+	body []byte
+	tick *ledger.Tick
 }
 
 // readRequest decodes an ordering request and verifies all that depends neither on the clock nor on what was ordered.
@@ -208,11 +178,59 @@ func (c *Chain) readRequest(raw []byte) (*request, error) {
 		}
 		return &request{id: tickID(t), tick: t}, c.checkEpoch(t.Epoch)
 	}
-	b, err := c.checkBatch(r.Body)
+	cert, digest, err := c.checkCertificate(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return &request{id: batchID(b.digest), batch: b, body: r.Body}, c.checkEpoch(b.epoch)
+	return &request{id: batchID(digest), cert: cert, body: r.Body}, c.checkEpoch(cert.Head.Epoch)
+}
+
+// recent remembers the newest hashes it was given, at least recentMin and at most twice as many. It is safe for concurrent
+// use.
+type recent struct {
+	mu          sync.Mutex
+	now, before map[suite.Hash]struct{}
+}
+
+const recentMin = 4096
+
+func (r *recent) has(h suite.Hash) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, now := r.now[h]
+	_, before := r.before[h]
+	return now || before
+}
+
+func (r *recent) add(h suite.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now == nil || len(r.now) == recentMin {
+		r.now, r.before = map[suite.Hash]struct{}{}, r.now
+	}
+	r.now[h] = struct{}{}
+}
+
+// checkCertificate decodes and verifies a batch certificate, unless these very bytes were found valid before, and returns
+// the digest of its batch.
+func (c *Chain) checkCertificate(raw []byte) (*ledger.BatchCertificate, suite.Hash, error) {
+	cert, err := ledger.DecodeBatchCertificate(raw)
+	if err != nil {
+		return nil, suite.Hash{}, err
+	}
+	digest, hash := cert.Head.Digest(c.suite), c.suite.Sum(raw)
+	if c.certificates.has(hash) {
+		return cert, digest, nil
+	}
+	if err := c.checkEpoch(cert.Head.Epoch); err != nil {
+		return nil, digest, err
+	}
+	_, set := c.Epoch()
+	if err := cert.Verify(c.suite, c.network, set, c.cfg.Genesis.Params.VerifyQuorum); err != nil {
+		return nil, digest, err
+	}
+	c.certificates.add(hash)
+	return cert, digest, nil
 }
 
 // RequestID implements consensus.Ledger. It refuses a tick for a height that is not the next one yet: ordered ahead of
@@ -278,23 +296,8 @@ func (c *Chain) noteOrdered(b *ledger.Block, p *ledger.Payload) {
 	for _, id := range requestsOf(p) {
 		c.ordered.add(c.requestHash(id), b.Header.Wall+orderedKeep)
 	}
-	c.ordered.advance(b.Header.Wall)
-}
-
-// decodeTxs returns the transactions of a decided block's payload in order. Their signatures were verified by a quorum.
-func (c *Chain) decodeTxs(p *ledger.Payload) ([]exec.Tx, error) {
-	var txs []exec.Tx
 	for i := range p.Entries {
-		e := &p.Entries[i]
-		batch := c.batches.get(e.Digest)
-		if batch == nil {
-			var err error
-			if batch, err = c.decodeBatch(e.Body); err != nil {
-				return nil, fmt.Errorf("batch %s: %w", e.Digest, err)
-			}
-		}
-		c.batches.remove(e.Digest)
-		txs = append(txs, batch.txs...)
+		c.loose.remove(p.Entries[i].Digest)
 	}
-	return txs, nil
+	c.ordered.advance(b.Header.Wall)
 }

@@ -35,10 +35,18 @@ type Config struct {
 	// stop. It must not call back into the chain. Default: panic.
 	OnBroken func(error)
 	// OnExecuted is called for every height after it is executed and visible, in order, with its receipts, which must
-	// not be changed. It must not block. Blocks replayed by Open are not announced. Default: nothing.
+	// not be changed. It must not block. Blocks replayed by Open are not announced, unless their batches have to be fetched.
+	// Default: nothing.
 	OnExecuted func(h *ledger.Header, receipts []ledger.Receipt)
-	// VerifiedBytesMax bounds the memory of verified batches that wait to be ordered. Default 64 MiB.
-	VerifiedBytesMax int
+	// Fetch asks other nodes for a batch that a block ordered and this node does not hold, first the validators that
+	// acknowledged it, and hands what comes to take until that returns nil. It must end with ctx. Default: nobody is asked.
+	Fetch func(ctx context.Context, digest suite.Hash, holders []uint16, take func(body []byte) error) error
+	// Audit verifies every signature in every block again, whatever validators attested. OnFalseAttestation is called with
+	// the proof against those who attested a batch falsely. It must not block. Default: nothing.
+	Audit              bool
+	OnFalseAttestation func(digest suite.Hash, proof *ledger.FalseAttestation)
+	// OpenBytesMax bounds the memory of decoded batches that wait to be executed. Default 64 MiB.
+	OpenBytesMax int
 	// Registerer takes the chain's metrics. Default: none.
 	Registerer prometheus.Registerer
 }
@@ -55,8 +63,8 @@ func (c *Config) Validate() error {
 	if c.Clock == nil {
 		errs = append(errs, errors.New("chain: Clock is required"))
 	}
-	if c.VerifiedBytesMax < 0 {
-		errs = append(errs, errors.New("chain: VerifiedBytesMax is negative"))
+	if c.OpenBytesMax < 0 {
+		errs = append(errs, errors.New("chain: OpenBytesMax is negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -82,8 +90,10 @@ type Chain struct {
 	valHash    suite.Hash
 	executor   *exec.Executor
 	batches    *batchCache
-	checking   singleflight.Group // batches being verified, by the hash of their bytes
-	metrics    *metrics
+	// storing and checking are the batches being stored and verified, by digest.
+	storing, checking singleflight.Group
+	certificates      recent // hashes of batch certificates that were found valid
+	metrics           *metrics
 
 	// stateMu is held for writing while a height is applied, for reading by readers of the executed state.
 	stateMu sync.RWMutex
@@ -99,7 +109,10 @@ type Chain struct {
 	// outcomes of the executed heights within keepOutcomes of executed.
 	outcomes map[ledger.Height]*outcome
 	ordered  *window // request digests, for BatchAgeMax
-	spent    *window // transaction ids, for TxWindowMax
+	loose    *looseBatches
+	// arrived is closed and replaced whenever a batch is stored.
+	arrived chan struct{}
+	spent   *window // transaction ids, for TxWindowMax
 	// changed is closed and replaced whenever head or executed move.
 	changed chan struct{}
 	broken  error
@@ -108,8 +121,15 @@ type Chain struct {
 	stop    chan struct{}
 	done    chan struct{}
 	stopped sync.Once
+	// ctx ends when the chain is closed.
+	ctx    context.Context
+	cancel context.CancelFunc
 	// commitMu makes Commit one at a time without holding mu over the disk.
 	commitMu sync.Mutex
+	// orderMu is held for writing while a block is committed, for reading while a batch is stored.
+	orderMu sync.RWMutex
+	// looseSwept is the wall time at which loose batches were last dropped. commitMu guards it.
+	looseSwept ledger.Time
 }
 
 // keepOutcomes is how many heights behind the executed one stay at hand.
@@ -124,11 +144,14 @@ func Open(cfg Config) (*Chain, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	if cfg.VerifiedBytesMax == 0 {
-		cfg.VerifiedBytesMax = 64 << 20
+	if cfg.OpenBytesMax == 0 {
+		cfg.OpenBytesMax = 64 << 20
 	}
 	if cfg.OnExecuted == nil {
 		cfg.OnExecuted = func(*ledger.Header, []ledger.Receipt) {}
+	}
+	if cfg.OnFalseAttestation == nil {
+		cfg.OnFalseAttestation = func(suite.Hash, *ledger.FalseAttestation) {}
 	}
 	executor, err := exec.New(exec.Config{Suite: cfg.Suite, Genesis: cfg.Genesis})
 	if err != nil {
@@ -137,16 +160,20 @@ func Open(cfg Config) (*Chain, error) {
 	c := &Chain{
 		cfg: cfg, log: cfg.Logger, suite: cfg.Suite, network: cfg.Genesis.NetworkID(cfg.Suite),
 		validators: cfg.Genesis.Validators, valHash: cfg.Genesis.Validators.Hash(cfg.Suite),
-		executor: executor, batches: newBatchCache(cfg.VerifiedBytesMax),
+		executor: executor, batches: newBatchCache(cfg.OpenBytesMax),
 		outcomes: map[ledger.Height]*outcome{}, ordered: newWindow(), spent: newWindow(),
+		loose: newLooseBatches(), arrived: make(chan struct{}),
 		changed: make(chan struct{}), queue: make(chan task, ledger.Lag),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.metrics = newMetrics(c)
-	if err := c.restore(); err != nil {
-		return nil, err
+	err = c.restore()
+	if err == nil {
+		err = c.metrics.register()
 	}
-	if err := c.metrics.register(); err != nil {
+	if err != nil {
+		c.cancel()
 		return nil, err
 	}
 	go c.run()
@@ -155,7 +182,10 @@ func Open(cfg Config) (*Chain, error) {
 
 // Close waits for execution to finish what it has begun. It does not close the stores.
 func (c *Chain) Close() error {
-	c.stopped.Do(func() { close(c.stop) })
+	c.stopped.Do(func() {
+		close(c.stop)
+		c.cancel()
+	})
 	<-c.done
 	c.metrics.unregister()
 	return nil

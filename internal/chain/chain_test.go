@@ -282,7 +282,7 @@ func TestWallTimeNeverGoesBack(t *testing.T) {
 	slow := chaintest.New(t, chaintest.Options{})
 	cfg.Clock = slow.Clock
 	other := open(t, cfg)
-	if err := other.Import(c.Head()); err != nil {
+	if err := n.Import(t, other, c.Head()); err != nil {
 		t.Fatal(err)
 	}
 	n.Wait(t, other, 1)
@@ -309,6 +309,9 @@ func TestCommitWaitsWhileExecutionIsBehind(t *testing.T) {
 		c, err := chain.Open(cfg)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, b := range made {
+			n.Hold(t, c, b)
 		}
 		var done ledger.Height
 		go func() {
@@ -365,7 +368,7 @@ func TestClosedChainRefuses(t *testing.T) {
 }
 
 func TestConfigReportsEveryProblem(t *testing.T) {
-	_, err := chain.Open(chain.Config{VerifiedBytesMax: -1})
+	_, err := chain.Open(chain.Config{OpenBytesMax: -1})
 	if err == nil || len(strings.Split(err.Error(), "\n")) != 4 {
 		t.Errorf("an empty configuration: %v", err)
 	}
@@ -379,6 +382,10 @@ func TestMetrics(t *testing.T) {
 	c := open(t, cfg)
 	n.Submit(t, c, n.Scope(t, "/a"))
 	n.Submit(t, c, n.Tx(t, []string{"authority.m"}, n.OpenScope("/b")))
+	waiting := n.Batch(n.Scope(t, "/c"))
+	if _, _, err := c.Hold(waiting, n.Genesis.Validators[0].Key); err != nil {
+		t.Fatal(err)
+	}
 	values := map[string]float64{}
 	families, err := registry.Gather()
 	if err != nil {
@@ -393,10 +400,13 @@ func TestMetrics(t *testing.T) {
 			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
+	if got := values["aval_chain_open_batches_bytes"]; got < float64(len(waiting)) || got > 10*float64(len(waiting)) {
+		t.Errorf("a batch of %d bytes takes %v in memory", len(waiting), got)
+	}
 	for name, want := range map[string]float64{
 		"aval_chain_height": 2, "aval_chain_executed_height": 2, "aval_chain_transactions_total/OK": 1,
 		"aval_chain_transactions_total/POLICY_UNMET": 1, "aval_chain_block_bytes": 2, "aval_chain_execution_seconds": 2,
-		"aval_chain_verified_batches_bytes": 0,
+		"aval_chain_loose_batches": 1, "aval_chain_loose_batches_bytes": float64(len(waiting)), "aval_chain_batch_fetches_total": 0,
 	} {
 		if got, ok := values[name]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)

@@ -1,14 +1,17 @@
 package chain_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
 
+	"aval/codec"
 	"aval/internal/chain"
 	"aval/internal/chain/chaintest"
 	"aval/internal/kv"
 	"aval/ledger"
+	"aval/suite"
 )
 
 // disks are the two stores of a node that lose power together.
@@ -38,37 +41,79 @@ func (d *disks) restart(t testing.TB, blockBatches, stateBatches int) {
 	}
 }
 
-// life runs a node over d and commits blocks until it breaks. It returns the newest height that was acknowledged.
-func (d *disks) life(t testing.TB, n *chaintest.Network, blocks []*ledger.Block) (acknowledged ledger.Height, ok bool) {
+// witness is what a node said before its power failed.
+type witness struct {
+	// executed is the newest height that it announced.
+	executed ledger.Height
+	// held are the batches that it acknowledged, by digest.
+	held map[suite.Hash][]byte
+}
+
+// give hands a block to a node and waits until it is executed: every third block with its batches, the others after them, as a
+// validator gets them. With each comes a batch that is never ordered.
+func (w *witness) give(t testing.TB, n *chaintest.Network, c *chain.Chain, b *ledger.Block) error {
 	t.Helper()
+	spare := codec.MustMarshal(&ledger.Batch{Origin: n.Genesis.Validators[0].Key, Wall: b.Header.Wall, Txs: [][]byte{spareTx(t, n)}})
+	bodies := [][]byte{spare}
+	if b.Header.Height%3 > 0 {
+		bodies = append(n.Bodies(t, b), spare)
+	}
+	for _, body := range bodies {
+		digest, _, err := c.Hold(body, n.Genesis.Validators[0].Key)
+		if err != nil {
+			return err
+		}
+		w.held[digest] = body
+	}
+	if b.Header.Height%3 > 0 {
+		if err := c.Commit(b); err != nil {
+			return err
+		}
+	} else if err := n.Import(t, c, b); err != nil {
+		return err
+	}
+	return c.WaitExecuted(t.Context(), b.Header.Height)
+}
+
+var spareTxs = map[*chaintest.Network][]byte{}
+
+func spareTx(t testing.TB, n *chaintest.Network) []byte {
+	if spareTxs[n] == nil {
+		spareTxs[n] = n.Scope(t, "/spare")
+	}
+	return spareTxs[n]
+}
+
+// life runs a node over d and hands it blocks until it breaks. It returns what it said, and whether it did not break.
+func (d *disks) life(t testing.TB, n *chaintest.Network, blocks []*ledger.Block) (w *witness, ok bool) {
+	t.Helper()
+	w = &witness{held: map[suite.Hash][]byte{}}
 	cfg := n.Config(t, d.blocks, d.state)
 	cfg.OnBroken = func(err error) {
 		if !errors.Is(err, kv.ErrCrashed) {
 			t.Errorf("the node breaks of %v", err)
 		}
 	}
-	cfg.OnExecuted = func(h *ledger.Header, _ []ledger.Receipt) { acknowledged = h.Height }
+	cfg.OnExecuted = func(h *ledger.Header, _ []ledger.Receipt) { w.executed = h.Height }
 	c, err := chain.Open(cfg)
 	if errors.Is(err, kv.ErrCrashed) {
-		return 0, false
+		return w, false
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { shut(t, c) }()
 	for _, b := range blocks[c.Head().Header.Height:] {
-		if err := c.Import(b); err != nil {
+		if err := w.give(t, n, c, b); err != nil {
 			if !errors.Is(err, kv.ErrCrashed) {
-				t.Fatalf("import of block %d: %v", b.Header.Height, err)
+				t.Fatalf("block %d: %v", b.Header.Height, err)
 			}
-			break
-		}
-		if c.WaitExecuted(t.Context(), b.Header.Height) != nil {
-			break
+			shut(t, c)
+			return w, false
 		}
 	}
 	shut(t, c)
-	return acknowledged, c.Broken() == nil
+	return w, c.Broken() == nil
 }
 
 // The power fails at every single write of either store, and of what the disks had not confirmed every number of batches
@@ -93,19 +138,19 @@ func TestCrashBetweenAnyTwoWritesLosesNothing(t *testing.T) {
 					f = d.state
 				}
 				f.Arm(kv.Faults{CrashAtWrite: at})
-				acknowledged, ok := d.life(t, n, blocks)
+				said, ok := d.life(t, n, blocks)
 				if ok {
 					t.Fatalf("write %d of %s does not crash", at, which)
 				}
 				// All of the state's batches, or none, or some: it is written without waiting for the disk.
 				d.restart(t, survivors%2, survivors*survivors)
-				checkSurvivor(t, n, d, blocks, acknowledged, fmt.Sprintf("crash at write %d of %s, %d survivors", at, which, survivors))
+				checkSurvivor(t, n, d, blocks, said, fmt.Sprintf("crash at write %d of %s, %d survivors", at, which, survivors))
 			}
 		}
 	}
 }
 
-func checkSurvivor(t *testing.T, n *chaintest.Network, d *disks, blocks []*ledger.Block, acknowledged ledger.Height, where string) {
+func checkSurvivor(t *testing.T, n *chaintest.Network, d *disks, blocks []*ledger.Block, said *witness, where string) {
 	t.Helper()
 	c, err := chain.Open(n.Config(t, d.blocks, d.state))
 	if err != nil {
@@ -113,21 +158,29 @@ func checkSurvivor(t *testing.T, n *chaintest.Network, d *disks, blocks []*ledge
 	}
 	defer func() { shut(t, c) }()
 	p, _ := c.Progress()
-	if p.Committed < acknowledged || p.Executed != p.Committed || p.Committed > acknowledged+1 {
-		t.Fatalf("%s: height %d was acknowledged, the node stands at %+v", where, acknowledged, p)
+	if p.Committed < said.executed || p.Executed != p.Committed || p.Committed > said.executed+1 {
+		t.Fatalf("%s: height %d was acknowledged, the node stands at %+v", where, said.executed, p)
 	}
 	for h := ledger.Height(1); h <= p.Committed; h++ {
 		if _, err := c.Receipts(h); err != nil {
 			t.Fatalf("%s: %v", where, err)
 		}
 	}
+	holds(t, n, c, blocks[:p.Committed])
+	for digest, body := range said.held {
+		if have, err := c.BatchBytes(digest); err != nil || !bytes.Equal(have, body) {
+			t.Fatalf("%s: batch %s was acknowledged and is not held: %v", where, digest, err)
+		}
+	}
 	for _, b := range blocks[p.Committed:] {
-		if err := c.Import(b); err != nil {
+		if err := said.give(t, n, c, b); err != nil {
 			t.Fatalf("%s: %v", where, err)
 		}
 	}
-	last := blocks[len(blocks)-1].Header
-	n.Wait(t, c, last.Height)
+	holds(t, n, c, blocks)
+	if t.Failed() {
+		t.Fatal(where)
+	}
 	// The next header commits to the roots of the last but one height, and so on: two more compare all.
 	for range ledger.Lag {
 		n.Commit(t, c)
@@ -147,7 +200,7 @@ func expectedRoots(t *testing.T, n *chaintest.Network, blocks []*ledger.Block) *
 	if expected[last] == nil {
 		c := n.Open(t)
 		for _, b := range blocks {
-			if err := c.Import(b); err != nil {
+			if err := n.Import(t, c, b); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -188,21 +241,21 @@ func TestFailingStoreStopsTheNode(t *testing.T) {
 
 func failUntilRestart(t *testing.T, n *chaintest.Network, d *disks, blocks []*ledger.Block, where string) {
 	t.Helper()
-	var acknowledged ledger.Height
+	said := &witness{held: map[suite.Hash][]byte{}}
 	cfg := n.Config(t, d.blocks, d.state)
 	cfg.OnBroken = func(err error) {
 		if !errors.Is(err, kv.ErrInjected) {
 			t.Errorf("%s: the node breaks of %v", where, err)
 		}
 	}
-	cfg.OnExecuted = func(h *ledger.Header, _ []ledger.Receipt) { acknowledged = h.Height }
+	cfg.OnExecuted = func(h *ledger.Header, _ []ledger.Receipt) { said.executed = h.Height }
 	c, err := chain.Open(cfg)
 	if err != nil && !errors.Is(err, kv.ErrInjected) {
 		t.Fatalf("%s: %v", where, err)
 	}
 	if err == nil {
 		for _, b := range blocks {
-			if c.Import(b) != nil || c.WaitExecuted(t.Context(), b.Header.Height) != nil {
+			if said.give(t, n, c, b) != nil {
 				break
 			}
 		}
@@ -210,5 +263,5 @@ func failUntilRestart(t *testing.T, n *chaintest.Network, d *disks, blocks []*le
 	}
 	d.blocks.Arm(kv.Faults{})
 	d.state.Arm(kv.Faults{})
-	checkSurvivor(t, n, d, blocks, acknowledged, where)
+	checkSurvivor(t, n, d, blocks, said, where)
 }

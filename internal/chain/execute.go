@@ -27,7 +27,10 @@ type task struct {
 // Commit stores a decided block with its certificate durably and hands it to execution. It first waits until height − Lag is
 // executed. A block already held is accepted again if it is the same; another one at its height breaks an invariant. After
 // an error the block may be stored or not. The caller has validated the block or verified its certificate.
-func (c *Chain) Commit(b *ledger.Block) error {
+func (c *Chain) Commit(b *ledger.Block) error { return c.commit(b, nil, nil) }
+
+// commit is Commit of a block with which its batches may have come, as they were sent and decoded.
+func (c *Chain) commit(b *ledger.Block, bodies [][]byte, batches []*openBatch) error {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
 	head, headHash := c.headAndHash()
@@ -45,25 +48,42 @@ func (c *Chain) Commit(b *ledger.Block) error {
 	if err := c.waitLag(context.Background(), h); err != nil {
 		return err
 	}
-	batch := c.cfg.Blocks.NewBatch()
-	batch.Set(heightKey(rowBlock, h), codec.MustMarshal(b))
-	if err := c.cfg.Blocks.Apply(batch, true); err != nil {
-		err = fmt.Errorf("chain: store block %d: %w", h, err)
+	if err := c.store(b, payload, bodies); err != nil {
 		c.fail(err)
 		return err
 	}
-	c.mu.Lock()
-	c.head, c.headHash = b, b.Header.Hash(c.suite)
-	c.noteOrdered(b, payload)
-	c.notify()
-	c.mu.Unlock()
+	for _, batch := range batches {
+		c.batches.put(batch)
+	}
 	c.metrics.committed(b)
 	c.queue <- task{block: b, payload: payload} // has room: at most Lag blocks are not executed
 	return nil
 }
 
-// Import verifies the certificate of a block from anywhere and commits it. A height that is held already is not looked at.
-func (c *Chain) Import(b *ledger.Block) error {
+// store makes a block durable, with the batches that came with it, and makes it the head.
+func (c *Chain) store(b *ledger.Block, payload *ledger.Payload, bodies [][]byte) error {
+	c.orderMu.Lock()
+	defer c.orderMu.Unlock()
+	batch := c.cfg.Blocks.NewBatch()
+	batch.Set(heightKey(rowBlock, b.Header.Height), codec.MustMarshal(b))
+	for i := range bodies {
+		batch.Set(hashKey(rowBatch, payload.Entries[i].Digest), bodies[i])
+	}
+	c.settleLoose(batch, b, payload)
+	if err := c.cfg.Blocks.Apply(batch, true); err != nil {
+		return fmt.Errorf("chain: store block %d: %w", b.Header.Height, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.head, c.headHash = b, b.Header.Hash(c.suite)
+	c.noteOrdered(b, payload)
+	c.notify()
+	return nil
+}
+
+// Import verifies the certificate of a block from anywhere, and that the batches with it are those that it orders, and commits
+// it. A height that is held already is not looked at.
+func (c *Chain) Import(b *ledger.Block, bodies [][]byte) error {
 	head, headHash := c.headAndHash()
 	if b.Header.Height <= head.Header.Height {
 		return nil
@@ -84,7 +104,15 @@ func (c *Chain) Import(b *ledger.Block) error {
 	if err := ledger.VerifyCertificate(c.suite, set, &b.Header, &b.Certificate); err != nil {
 		return err
 	}
-	return c.Commit(b)
+	payload, err := ledger.DecodePayload(b.Payload)
+	if err != nil {
+		return fmt.Errorf("chain: payload of block %d: %w", b.Header.Height, err)
+	}
+	batches, err := c.batchesOf(payload, bodies)
+	if err != nil {
+		return err
+	}
+	return c.commit(b, bodies, batches)
 }
 
 func (c *Chain) headAndHash() (*ledger.Block, suite.Hash) {
@@ -115,6 +143,9 @@ func (c *Chain) run() {
 		select {
 		case t := <-c.queue:
 			receipts, err := c.guardedExecute(t)
+			if errors.Is(err, ErrClosed) {
+				return
+			}
 			if err != nil {
 				c.fail(fmt.Errorf("execute block %d: %w", t.block.Header.Height, err))
 				return
@@ -142,7 +173,7 @@ func (c *Chain) execute(t task) ([]ledger.Receipt, error) {
 	if err := c.checkRoots(h); err != nil {
 		return nil, err
 	}
-	txs, err := c.decodeTxs(t.payload)
+	txs, err := c.orderedTxs(t.payload)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,12 @@
 package chain_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,9 +14,11 @@ import (
 	"aval/codec"
 	"aval/internal/chain"
 	"aval/internal/chain/chaintest"
+	"aval/internal/clock"
 	"aval/internal/invariant"
 	"aval/internal/kv"
 	"aval/ledger"
+	"aval/suite"
 )
 
 // history makes blocks on a chain of their own, most of them of several transactions.
@@ -43,7 +48,7 @@ func TestImport(t *testing.T) {
 	n := chaintest.New(t, chaintest.Options{Validators: 4})
 	blocks := history(t, n, 6)
 	c := n.Open(t)
-	if err := c.Import(blocks[1]); err == nil {
+	if err := n.Import(t, c, blocks[1]); err == nil {
 		t.Error("a gap is imported")
 	}
 	for i, b := range blocks {
@@ -65,21 +70,88 @@ func TestImport(t *testing.T) {
 		} {
 			bad := *b
 			change(&bad)
-			if err := c.Import(&bad); err == nil {
+			if err := n.Import(t, c, &bad); err == nil {
 				t.Fatalf("block %d with another %s is imported", b.Header.Height, what)
 			}
 		}
-		if err := c.Import(b); err != nil {
+		if err := n.Import(t, c, b); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Import(b); err != nil {
+		if err := n.Import(t, c, b); err != nil {
 			t.Fatalf("a second time: %v", err)
 		}
 	}
 	n.Wait(t, c, 6)
 	stranger := chaintest.New(t, chaintest.Options{Validators: 4, Name: " of strangers"}).Open(t)
-	if err := stranger.Import(blocks[0]); err == nil {
+	if err := n.Import(t, stranger, blocks[0]); err == nil {
 		t.Error("another network's block is imported")
+	}
+}
+
+// The batches that come with a block are those that it orders, or nothing of it stays.
+func TestImportNeedsTheBatches(t *testing.T) {
+	n := chaintest.New(t, chaintest.Options{Validators: 4})
+	source := n.Open(t)
+	block := n.Commit(t, source, n.BatchRequest(n.Scope(t, "/a")), n.BatchRequest(n.Scope(t, "/b"), n.Scope(t, "/c")))
+	bodies := n.Bodies(t, block)
+	payload, err := ledger.DecodePayload(block.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := n.Batch(n.Scope(t, "/d"))
+	store := kv.NewMemory()
+	c := open(t, n.Config(t, store, kv.NewMemory()))
+	before := store.Metrics().Writes
+	for what, bad := range map[string][][]byte{
+		"no batches": nil, "one missing": bodies[:1], "the first missing": bodies[1:], "one too many": {bodies[0], bodies[1], other},
+		"one twice": {bodies[0], bodies[0]}, "swapped": {bodies[1], bodies[0]}, "another": {bodies[0], other}, "an empty one": {bodies[0], nil},
+		"a byte too many": {bodies[0], append(bytes.Clone(bodies[1]), 0)}, "a byte too few": {bodies[0], bodies[1][:len(bodies[1])-1]},
+		"a changed byte": {bodies[0], changed(bodies[1], 9)}, "a changed signature": {changed(bodies[0], len(bodies[0])-1), bodies[1]},
+	} {
+		if err := c.Import(block, bad); err == nil {
+			t.Fatalf("with %s the block is imported", what)
+		}
+		if c.Head().Header.Height != 0 || store.Metrics().Writes != before {
+			t.Fatalf("with %s, %d rows are written", what, store.Metrics().Writes-before)
+		}
+		for _, id := range payload.Entries {
+			if err := c.VerifyHeld(id.Digest); !errors.Is(err, chain.ErrNotFound) {
+				t.Fatalf("with %s, batch %s is held: %v", what, id.Digest, err)
+			}
+		}
+	}
+	if err := c.Import(block, bodies); err != nil {
+		t.Fatal(err)
+	}
+	n.Wait(t, c, 1)
+	holds(t, n, c, []*ledger.Block{block})
+}
+
+func changed(b []byte, at int) []byte {
+	b = bytes.Clone(b)
+	b[at] ^= 1
+	return b
+}
+
+// holds reports an error unless c can serve these blocks with their batches.
+func holds(t testing.TB, n *chaintest.Network, c *chain.Chain, blocks []*ledger.Block) {
+	t.Helper()
+	for _, b := range blocks {
+		_, bodies, err := c.BlockBytes(b.Header.Height)
+		if err != nil || !slices.EqualFunc(bodies, n.Bodies(t, b), bytes.Equal) {
+			t.Errorf("block %d has %d batches here, %v", b.Header.Height, len(bodies), err)
+		}
+	}
+}
+
+// serve returns a source of all batches that n knows.
+func serve(n *chaintest.Network) func(context.Context, suite.Hash, []uint16, func([]byte) error) error {
+	return func(_ context.Context, digest suite.Hash, _ []uint16, take func([]byte) error) error {
+		body, ok := n.Known(digest)
+		if !ok {
+			return fmt.Errorf("batch %s is unknown", digest)
+		}
+		return take(body)
 	}
 }
 
@@ -87,7 +159,9 @@ func TestImport(t *testing.T) {
 func TestImportRacesWithCommit(t *testing.T) {
 	n := chaintest.New(t, chaintest.Options{Validators: 4})
 	blocks := history(t, n, 30)
-	c := n.Open(t)
+	cfg := n.Config(t, kv.NewMemory(), kv.NewMemory())
+	cfg.Clock, cfg.Fetch = clock.Real(), serve(n)
+	c := open(t, cfg)
 	var wg sync.WaitGroup
 	for who := range 4 {
 		wg.Add(1)
@@ -101,7 +175,7 @@ func TestImportRacesWithCommit(t *testing.T) {
 							return
 						}
 					}
-					if err := c.Import(b); err != nil {
+					if err := n.Import(t, c, b); err != nil {
 						t.Errorf("import %d: %v", b.Header.Height, err)
 					}
 					continue
@@ -140,6 +214,7 @@ func TestImportRacesWithCommit(t *testing.T) {
 	if got, want := c.Head().Header.Hash(n.Suite), blocks[29].Header.Hash(n.Suite); got != want {
 		t.Errorf("the head is %s, not %s", got, want)
 	}
+	holds(t, n, c, blocks)
 }
 
 // Every header commits to the results of two heights before, which execution compares: importing is replaying under test.
@@ -164,7 +239,7 @@ func TestRootsDoNotDependOnThreads(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 				other := n.Open(t)
 				for _, b := range blocks {
-					if err := other.Import(b); err != nil {
+					if err := n.Import(t, other, b); err != nil {
 						t.Fatalf("%s on %d threads: %v", name, threads, err)
 					}
 				}
@@ -185,6 +260,7 @@ func TestDivergenceStopsTheNode(t *testing.T) {
 		n.Commit(t, c, n.BatchRequest(n.Scope(t, "/a")))
 		n.Commit(t, c, n.BatchRequest(n.Scope(t, "/b")))
 		b := n.Assemble(t, c, n.BatchRequest(n.Scope(t, "/c")))
+		n.Hold(t, c, b)
 		switch root {
 		case "state":
 			b.Header.StateRoot[3] ^= 1
@@ -195,7 +271,7 @@ func TestDivergenceStopsTheNode(t *testing.T) {
 		}
 		refused(t, c, "another "+root+" root", b, root+" root is")
 		n.Certify(t, b) // what a quorum that computed otherwise would do
-		if err := c.Import(b); err != nil {
+		if err := n.Import(t, c, b); err != nil {
 			t.Fatal(err)
 		}
 		err := <-broken
@@ -242,6 +318,7 @@ func TestTwoCertifiedBlocksAtOneHeightStopTheNode(t *testing.T) {
 	c := open(t, cfg)
 	one := n.Assemble(t, c, n.BatchRequest(n.Scope(t, "/a")))
 	two := n.Assemble(t, c, n.BatchRequest(n.Scope(t, "/b")))
+	n.Hold(t, c, one)
 	if err := errors.Join(c.Commit(one), c.Commit(one)); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,9 @@ type metrics struct {
 	blockBytes   prometheus.Histogram
 	execution    prometheus.Histogram
 
-	height, executedHeight, verifiedBytes, stateBytes, stateLeaves *prometheus.Desc
+	fetched, audited, lies prometheus.Counter
+
+	height, executedHeight, openBytes, looseBytes, looseCount, stateBytes, stateLeaves *prometheus.Desc
 }
 
 func newMetrics(c *Chain) *metrics {
@@ -33,9 +35,17 @@ func newMetrics(c *Chain) *metrics {
 		execution: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "aval", Subsystem: "chain",
 			Name: "execution_seconds", Help: "Time from taking up a block to its state and receipts being stored.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		fetched: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "aval", Subsystem: "chain",
+			Name: "batch_fetches_total", Help: "Times that others were asked for a batch which was ordered before it came."}),
+		audited: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "aval", Subsystem: "chain",
+			Name: "audited_batches_total", Help: "Batches whose signatures were verified again, by a node that audits."}),
+		lies: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "aval", Subsystem: "chain",
+			Name: "false_attestations_total", Help: "Batches that validators attested falsely, as far as this node audits."}),
 		height:         gauge("height", "Newest committed height."),
 		executedHeight: gauge("executed_height", "Newest executed height."),
-		verifiedBytes:  gauge("verified_batches_bytes", "Memory of verified batches that wait to be ordered."),
+		openBytes:      gauge("open_batches_bytes", "Memory of decoded batches that wait to be executed."),
+		looseBytes:     gauge("loose_batches_bytes", "Bytes of the batches on disk that no block has ordered."),
+		looseCount:     gauge("loose_batches", "Batches on disk that no block has ordered."),
 		stateBytes:     gauge("state_memory_bytes", "Memory of the state tree."),
 		stateLeaves:    gauge("state_leaves", "Leaves of the state tree."),
 	}
@@ -58,7 +68,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.transactions, m.blockBytes, m.execution}
+	return []prometheus.Collector{m.transactions, m.blockBytes, m.execution, m.fetched, m.audited, m.lies}
 }
 
 // Describe implements prometheus.Collector.
@@ -66,7 +76,7 @@ func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, c := range m.collectors() {
 		c.Describe(out)
 	}
-	for _, d := range []*prometheus.Desc{m.height, m.executedHeight, m.verifiedBytes, m.stateBytes, m.stateLeaves} {
+	for _, d := range []*prometheus.Desc{m.height, m.executedHeight, m.openBytes, m.looseBytes, m.looseCount, m.stateBytes, m.stateLeaves} {
 		out <- d
 	}
 }
@@ -79,11 +89,18 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	p, _ := m.c.Progress()
 	bytes, _ := m.c.batches.size()
 	state := m.c.state.Metrics()
+	m.c.mu.Lock()
+	loose, looseBytes := len(m.c.loose.rows), 0
+	for _, sum := range m.c.loose.byOrigin {
+		looseBytes += sum.bytes
+	}
+	m.c.mu.Unlock()
 	for _, g := range []struct {
 		desc  *prometheus.Desc
 		value uint64
 	}{
-		{m.height, uint64(p.Committed)}, {m.executedHeight, uint64(p.Executed)}, {m.verifiedBytes, uint64(bytes)},
+		{m.height, uint64(p.Committed)}, {m.executedHeight, uint64(p.Executed)}, {m.openBytes, uint64(bytes)},
+		{m.looseBytes, uint64(looseBytes)}, {m.looseCount, uint64(loose)},
 		{m.stateBytes, state.MemoryBytes}, {m.stateLeaves, state.Leaves},
 	} {
 		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(g.value))

@@ -34,19 +34,12 @@ func (c *Chain) Assemble(ctx context.Context, metadata []byte, sequence uint64, 
 	return b, nil
 }
 
-const (
-	// entryBytesMax is what an entry takes in a payload beside the bytes of its batch.
-	entryBytesMax = 128
-	// payloadBytesRest is what a payload takes beside its entries.
-	payloadBytesRest = 64 * (ledger.BlockTicksMax + 1)
-)
-
 // selectRequests returns the payload of those requests that may be proposed at wall after head, within the limits of a
 // block.
 func (c *Chain) selectRequests(head *ledger.Header, wall ledger.Time, requests [][]byte) *ledger.Payload {
 	var p ledger.Payload
 	seen := map[ledger.RequestID]bool{}
-	bytes := payloadBytesRest
+	bytes := 0
 	for _, raw := range requests {
 		r, err := c.readRequest(raw)
 		if err != nil || seen[r.id] || c.Ordered(r.id) {
@@ -59,13 +52,13 @@ func (c *Chain) selectRequests(head *ledger.Header, wall ledger.Time, requests [
 			}
 			continue
 		}
-		size := len(r.body) + entryBytesMax
-		if checkBatchAge(r.batch.wall, wall) != nil || len(p.Entries) == ledger.BlockBatchesMax || bytes+size > ledger.BlockBytesMax {
+		size := int(r.cert.Head.Bytes)
+		if checkBatchAge(r.cert.Head.Wall, wall) != nil || len(p.Entries) == ledger.BlockBatchesMax || bytes+size > ledger.BlockBytesMax {
 			continue
 		}
 		seen[r.id] = true
 		bytes += size
-		p.Entries = append(p.Entries, ledger.Entry{Digest: r.batch.digest, Body: r.body})
+		p.Entries = append(p.Entries, ledger.Entry{Digest: r.cert.Head.Digest(c.suite), Certificate: r.body})
 	}
 	return &p
 }
@@ -182,20 +175,24 @@ func (c *Chain) validatePayload(h *ledger.Header, p *ledger.Payload) error {
 			return err
 		}
 	}
+	bytes := 0
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		b, err := c.checkBatch(e.Body)
+		cert, digest, err := c.checkCertificate(e.Certificate)
 		if err != nil {
 			return invalid("batch %d: %v", i, err)
 		}
-		if b.digest != e.Digest || b.epoch != h.Epoch || len(e.Certificate) != 0 {
+		if digest != e.Digest || cert.Head.Epoch != h.Epoch {
 			return invalid("batch %d does not match its digest, or is of another epoch", i)
 		}
-		if err := checkBatchAge(b.wall, h.Wall); err != nil {
+		if err := checkBatchAge(cert.Head.Wall, h.Wall); err != nil {
 			return err
 		}
-		if err := check(batchID(b.digest)); err != nil {
+		if err := check(batchID(digest)); err != nil {
 			return err
+		}
+		if bytes += int(cert.Head.Bytes); bytes > ledger.BlockBytesMax {
+			return invalid("the batches have more than %d bytes", ledger.BlockBytesMax)
 		}
 	}
 	return nil

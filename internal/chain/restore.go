@@ -32,6 +32,9 @@ func (c *Chain) restore() error {
 	if err := c.restoreOrdered(); err != nil {
 		return err
 	}
+	if err := c.restoreLoose(); err != nil {
+		return err
+	}
 	if err := c.restoreSpent(); err != nil {
 		return err
 	}
@@ -189,9 +192,12 @@ func (c *Chain) recent(newest ledger.Height, oldest ledger.Time, fn func(*ledger
 	return nil
 }
 
-// replay executes the committed blocks that state has not seen.
+// replay executes the committed blocks that state has not seen. From the first one on whose batches have not all come it
+// leaves them to the ordinary way, which fetches them: those are the last Lag blocks at most, since batches are durable
+// before they are executed.
 func (c *Chain) replay() error {
 	from, head := c.executed+1, c.head.Header.Height
+	waiting := false
 	for h := from; h <= head; h++ {
 		b, err := c.Block(h)
 		if err != nil {
@@ -201,12 +207,38 @@ func (c *Chain) replay() error {
 		if err != nil {
 			return fmt.Errorf("chain: payload of block %d is damaged: %w", h, err)
 		}
-		if _, err := c.guardedExecute(task{block: b, payload: payload, again: true}); err != nil {
+		t := task{block: b, payload: payload, again: true}
+		held, err := c.holdsAll(payload)
+		if err != nil {
+			return err
+		}
+		if waiting = waiting || !held; waiting {
+			if head > c.executed+ledger.Lag {
+				return fmt.Errorf("chain: batches of block %d are missing although later blocks were executed: the store is damaged", h)
+			}
+			c.queue <- t
+			continue
+		}
+		if _, err := c.guardedExecute(t); err != nil {
 			return fmt.Errorf("chain: replay of block %d: %w", h, err)
 		}
 	}
-	if from <= head {
-		c.log.Info("blocks executed that the state lacked", slog.Uint64("from", uint64(from)), slog.Uint64("to", uint64(head)))
+	if from <= c.executed {
+		c.log.Info("blocks executed that the state lacked", slog.Uint64("from", uint64(from)), slog.Uint64("to", uint64(c.executed)))
 	}
 	return nil
+}
+
+// holdsAll reports whether all batches of a payload are held.
+func (c *Chain) holdsAll(p *ledger.Payload) (bool, error) {
+	for i := range p.Entries {
+		_, err := c.BatchBytes(p.Entries[i].Digest)
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }

@@ -75,31 +75,41 @@ func withPayload(n *chaintest.Network, b *ledger.Block, p *ledger.Payload) *ledg
 	return rebuilt(n, b, codec.MustMarshal(p), p.Root(n.Suite))
 }
 
-// entry returns the entry of a batch that the first validator closed at wall.
-func entry(n *chaintest.Network, wall ledger.Time, txs ...[]byte) ledger.Entry {
-	b := ledger.Batch{Origin: n.Genesis.Validators[0].Key, Wall: wall, Txs: txs}
-	return ledger.Entry{Digest: b.Digest(n.Suite), Body: codec.MustMarshal(&b)}
+// batchAt returns a batch that the first validator closed at wall.
+func batchAt(n *chaintest.Network, wall ledger.Time, txs ...[]byte) []byte {
+	return codec.MustMarshal(&ledger.Batch{Origin: n.Genesis.Validators[0].Key, Wall: wall, Txs: txs})
+}
+
+func entry(n *chaintest.Network, c *ledger.BatchCertificate) ledger.Entry {
+	return ledger.Entry{Digest: c.Head.Digest(n.Suite), Certificate: codec.MustMarshal(c)}
 }
 
 func TestPayloadRules(t *testing.T) {
-	n := chaintest.New(t, chaintest.Options{})
-	other := chaintest.New(t, chaintest.Options{Name: " other"})
+	n := chaintest.New(t, chaintest.Options{Validators: 4})
+	other := chaintest.New(t, chaintest.Options{Validators: 4, Name: " other"})
 	c := n.Open(t)
-	done := entry(n, n.Now(), n.Scope(t, "/a"))
-	n.Commit(t, c, chaintest.Request(done.Body), chaintest.TickRequest(ledger.Tick{Height: 1}))
+	done := n.Batch(n.Scope(t, "/a"))
+	n.Commit(t, c, n.Request(done), chaintest.TickRequest(ledger.Tick{Height: 1}))
 	n.Clock.Advance(time.Second)
 	empty := n.Assemble(t, c)
 	now, tx := n.Now(), n.Scope(t, "/b")
 
-	forged := n.NewTx(n.OpenScope("/c"))
-	n.Sign(t, forged, "authority.a")
-	forged.Sigs[0].Sig[5] ^= 1
-	misnamed := entry(n, now, tx)
+	good := n.Entry(n.Batch(tx))
+	misnamed, longer := good, good
 	misnamed.Digest[0] ^= 1
-	certified := entry(n, now, tx)
-	certified.Certificate = []byte{1}
-	epoch := &ledger.Batch{Origin: n.Genesis.Validators[0].Key, Epoch: 1, Wall: now, Txs: [][]byte{tx}}
-	good := entry(n, now, tx)
+	longer.Certificate = append(slices.Clone(good.Certificate), 0)
+	epoch := codec.MustMarshal(&ledger.Batch{Origin: n.Genesis.Validators[0].Key, Epoch: 1, Wall: now, Txs: [][]byte{tx}})
+	forged := n.Acknowledge(n.Batch(tx), 4, 3) // one false acknowledgement beside enough
+	forged.Acks[3].Sig[5] ^= 1
+	guarded := n.Acknowledge(n.Batch(tx), 3, 2)
+	honest := n.Acknowledge(n.Batch(n.Tx(t, []string{"authority.m"}, ledger.NewOp(n.Authority, &ledger.MoneyBurn{}))), 3, 2)
+	doubted := n.Acknowledge(n.Batch(n.Tx(t, []string{"authority.m"}, ledger.NewOp(n.Authority, &ledger.MoneyBurn{}))), 4, 1)
+	single := func(c *ledger.BatchCertificate) []ledger.Entry { return []ledger.Entry{entry(n, c)} }
+	wide := make([]ledger.Entry, 5) // batches of 2 MiB, as they say
+	for i := range wide {
+		head := ledger.BatchHead{Origin: n.Genesis.Validators[0].Key, Wall: now, TxRoot: suite.Hash{byte(i)}, Bytes: ledger.BatchBytesMax}
+		wide[i] = entry(n, n.AcknowledgeHead(&head, 3, 3))
+	}
 
 	for _, tc := range []struct {
 		what    string
@@ -108,19 +118,26 @@ func TestPayloadRules(t *testing.T) {
 	}{
 		{"nothing", ledger.Payload{}, ""},
 		{"one batch", ledger.Payload{Entries: []ledger.Entry{good}}, ""},
-		{"the oldest batch", ledger.Payload{Entries: []ledger.Entry{entry(n, now-ledger.BatchAgeMax, tx)}}, ""},
-		{"too old a batch", ledger.Payload{Entries: []ledger.Entry{entry(n, now-ledger.BatchAgeMax-1, tx)}}, "cannot be in a block"},
-		{"a batch a little ahead", ledger.Payload{Entries: []ledger.Entry{entry(n, now+ledger.Minute, tx)}}, ""},
-		{"a batch too far ahead", ledger.Payload{Entries: []ledger.Entry{entry(n, now+ledger.Minute+1, tx)}}, "cannot be in a block"},
+		{"the oldest batch", ledger.Payload{Entries: []ledger.Entry{n.Entry(batchAt(n, now-ledger.BatchAgeMax, tx))}}, ""},
+		{"too old a batch", ledger.Payload{Entries: []ledger.Entry{n.Entry(batchAt(n, now-ledger.BatchAgeMax-1, tx))}}, "cannot be in a block"},
+		{"a batch a little ahead", ledger.Payload{Entries: []ledger.Entry{n.Entry(batchAt(n, now+ledger.Minute, tx))}}, ""},
+		{"a batch too far ahead", ledger.Payload{Entries: []ledger.Entry{n.Entry(batchAt(n, now+ledger.Minute+1, tx))}}, "cannot be in a block"},
 		{"a batch twice", ledger.Payload{Entries: []ledger.Entry{good, good}}, "ordered twice"},
-		{"a batch again", ledger.Payload{Entries: []ledger.Entry{done}}, "ordered twice"},
+		{"a batch again", ledger.Payload{Entries: []ledger.Entry{n.Entry(done)}}, "ordered twice"},
 		{"another digest", ledger.Payload{Entries: []ledger.Entry{misnamed}}, "does not match its digest"},
-		{"a certificate", ledger.Payload{Entries: []ledger.Entry{certified}}, "does not match its digest"},
-		{"another epoch", ledger.Payload{Entries: []ledger.Entry{{Digest: epoch.Digest(n.Suite), Body: codec.MustMarshal(epoch)}}}, "another epoch"},
-		{"a forged signature", ledger.Payload{Entries: []ledger.Entry{entry(n, now, codec.MustMarshal(forged))}}, "BAD_SIGNATURE"},
-		{"another network's transaction", ledger.Payload{Entries: []ledger.Entry{entry(n, now, other.Scope(t, "/b"))}}, "WRONG_NETWORK"},
-		{"a batch of nothing", ledger.Payload{Entries: []ledger.Entry{entry(n, now)}}, "1 to"},
-		{"no batch", ledger.Payload{Entries: []ledger.Entry{{Body: []byte{0xa0}}}}, "batch 0"},
+		{"another epoch", ledger.Payload{Entries: []ledger.Entry{n.Entry(epoch)}}, "the request is for epoch 1"},
+		{"another network's batch", ledger.Payload{Entries: []ledger.Entry{other.Entry(other.Batch(other.Scope(t, "/b")))}}, "is not valid"},
+		{"a batch that two hold", ledger.Payload{Entries: single(n.Acknowledge(n.Batch(tx), 2, 2))}, "a quorum is 3 of 4"},
+		{"a batch that all hold", ledger.Payload{Entries: single(n.Acknowledge(n.Batch(tx), 4, 4))}, ""},
+		{"keys verified by two", ledger.Payload{Entries: single(guarded)}, "verified by 2 validators, 3 are needed"},
+		{"money verified by two", ledger.Payload{Entries: single(honest)}, ""},
+		{"money verified by one", ledger.Payload{Entries: single(doubted)}, "verified by 1 validators, 2 are needed"},
+		{"a forged acknowledgement", ledger.Payload{Entries: single(forged)}, "acknowledgement of validator 3"},
+		{"no certificate", ledger.Payload{Entries: []ledger.Entry{{Digest: good.Digest}}}, "batch 0"},
+		{"a certificate and a byte", ledger.Payload{Entries: []ledger.Entry{longer}}, "batch 0"},
+		{"a batch in place of its certificate", ledger.Payload{Entries: []ledger.Entry{{Digest: good.Digest, Certificate: n.Batch(tx)}}}, "batch 0"},
+		{"as many bytes as a block may order", ledger.Payload{Entries: wide[:4]}, ""},
+		{"more bytes than a block may order", ledger.Payload{Entries: wide}, "more than 8388608 bytes"},
 		{"a tick", ledger.Payload{Ticks: []ledger.Tick{{Height: 2}}}, ""},
 		{"a stale tick", ledger.Payload{Ticks: []ledger.Tick{{Height: 0}, {Height: 2}}}, ""},
 		{"a tick of the future", ledger.Payload{Ticks: []ledger.Tick{{Height: 3}}}, "tick of epoch 0 for height 3"},
@@ -138,7 +155,7 @@ func TestPayloadRules(t *testing.T) {
 		}
 	}
 	refused(t, c, "bytes behind the payload", rebuilt(n, empty, append(slices.Clone(empty.Payload), 0), empty.Header.PayloadRoot), "payload")
-	refused(t, c, "a payload over the limit", rebuilt(n, empty, make([]byte, ledger.BlockBytesMax+1), empty.Header.PayloadRoot), "the most is")
+	refused(t, c, "a payload over the limit", rebuilt(n, empty, make([]byte, ledger.PayloadBytesMax+1), empty.Header.PayloadRoot), "the most is")
 }
 
 func TestAssembleLeavesOutWhatCannotBeOrdered(t *testing.T) {
@@ -147,7 +164,7 @@ func TestAssembleLeavesOutWhatCannotBeOrdered(t *testing.T) {
 	done := n.BatchRequest(n.Scope(t, "/a"))
 	n.Commit(t, c, done)
 	n.Clock.Advance(time.Hour)
-	old := chaintest.Request(entry(n, n.Now()-ledger.BatchAgeMax-1, n.Scope(t, "/b")).Body)
+	old := n.Request(batchAt(n, n.Now()-ledger.BatchAgeMax-1, n.Scope(t, "/b")))
 	good := n.BatchRequest(n.Scope(t, "/c"))
 	tick := chaintest.TickRequest(ledger.Tick{Height: 2})
 	requests := [][]byte{
@@ -164,6 +181,7 @@ func TestAssembleLeavesOutWhatCannotBeOrdered(t *testing.T) {
 			t.Errorf("request %d: %s, %v, ordered %t", i, id, err, c.Ordered(id))
 		}
 	}
+	n.Hold(t, c, b)
 	if err := c.Commit(b); err != nil {
 		t.Fatal(err)
 	}
@@ -219,49 +237,25 @@ func TestAssembleKeepsToTheLimits(t *testing.T) {
 	}
 }
 
-func TestForgedBatchIsNotARequest(t *testing.T) {
-	n := chaintest.New(t, chaintest.Options{Suite: "sm"})
+func TestForgedCertificateIsNotARequest(t *testing.T) {
+	n := chaintest.New(t, chaintest.Options{Suite: "sm", Validators: 4})
 	c := n.Open(t)
-	tx := n.NewTx(n.OpenScope("/a"))
-	n.Sign(t, tx, "authority.a", "authority.c")
-	request := n.BatchRequest(codec.MustMarshal(tx))
-	if _, err := c.RequestID(request); err != nil {
-		t.Fatal(err)
+	batch := n.Batch(n.Scope(t, "/a"))
+	request := n.Request(batch)
+	for range 2 { // the second time it is known
+		if _, err := c.RequestID(request); err != nil {
+			t.Fatal(err)
+		}
 	}
-	tx.Sigs[1].Sig[64] ^= 1 // the flag of the nonce point
-	var failure *ledger.Failure
-	if _, err := c.RequestID(n.BatchRequest(codec.MustMarshal(tx))); !errors.As(err, &failure) || failure.Code != ledger.CodeSignature {
-		t.Errorf("a forged batch: %v", err)
-	}
-	for _, junk := range [][]byte{nil, {0}, []byte("junk"), chaintest.Request(nil), chaintest.Request(make([]byte, ledger.BatchBytesMax+1)),
-		append(bytes.Clone(request), 0), bytes.Repeat([]byte{0xff}, ledger.BatchBytesMax+2048)} {
+	forged := n.Acknowledge(batch, 3, 3)
+	forged.Acks[1].Sig[64] ^= 1 // the flag of the nonce point
+	for _, junk := range [][]byte{nil, {0}, []byte("junk"), chaintest.Request(forged), append(bytes.Clone(request), 0),
+		chaintest.Request(&ledger.BatchCertificate{}), bytes.Repeat([]byte{0xff}, ledger.BatchCertificateBytesMax+2048),
+		codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: batch}),
+		codec.MustMarshal(&ledger.OrderingRequest{Kind: 3, Body: batch}),
+		codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestTick, Body: []byte{1}})} {
 		if _, err := c.RequestID(junk); err == nil {
 			t.Errorf("junk of %d bytes is a request", len(junk))
 		}
-	}
-}
-
-// A batch that this node's intake made is not verified a second time.
-func TestVouchedBatchIsTakenAsVerified(t *testing.T) {
-	n := chaintest.New(t, chaintest.Options{})
-	c := n.Open(t)
-	forged := n.NewTx(n.OpenScope("/a"))
-	n.Sign(t, forged, "authority.a")
-	forged.Sigs[0].Sig[5] ^= 1
-	body := n.Batch(codec.MustMarshal(forged))
-	if _, err := c.RequestID(chaintest.Request(body)); err == nil {
-		t.Fatal("a forged batch is taken")
-	}
-	if err := c.Vouch(body); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.RequestID(chaintest.Request(body)); err != nil {
-		t.Errorf("a batch that was vouched for is verified again: %v", err)
-	}
-	if _, err := c.RequestID(n.BatchRequest(codec.MustMarshal(forged), n.Scope(t, "/b"))); err == nil {
-		t.Error("another batch with the same transaction is taken")
-	}
-	if err := c.Vouch([]byte("junk")); err == nil {
-		t.Error("junk is vouched for")
 	}
 }

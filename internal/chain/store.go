@@ -17,6 +17,8 @@ const (
 	rowReceipts = 'r' // height → encoded receiptsRow
 	rowTx       = 't' // id → position of the receipt that spent it
 	rowAttempt  = 'a' // hash with signatures → position of an attempt's receipt that did not spend the id
+	rowBatch    = 'p' // digest → encoded ledger.Batch
+	rowLoose    = 'l' // digest → encoded looseRow, while no block has ordered the batch
 	rowNetwork  = 'n' // → network id, to refuse another network's store
 )
 
@@ -67,13 +69,31 @@ func (c *Chain) Block(height ledger.Height) (*ledger.Block, error) {
 	return &b, nil
 }
 
-// BlockBytes returns the encoding of the committed block at height.
-func (c *Chain) BlockBytes(height ledger.Height) ([]byte, error) {
-	b, err := c.cfg.Blocks.Get(heightKey(rowBlock, height))
+// BlockBytes returns the encoding of the committed block at height, and those of the batches that it orders. It returns
+// ErrNotFound if one of them has not come yet.
+func (c *Chain) BlockBytes(height ledger.Height) (block []byte, batches [][]byte, err error) {
+	block, err = c.cfg.Blocks.Get(heightKey(rowBlock, height))
 	if errors.Is(err, kv.ErrNotFound) {
-		return nil, fmt.Errorf("block %d: %w", height, ErrNotFound)
+		err = fmt.Errorf("block %d: %w", height, ErrNotFound)
 	}
-	return b, err
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := ledger.DecodeBlock(block)
+	if err != nil {
+		return nil, nil, fmt.Errorf("chain: block %d is damaged: %w", height, err)
+	}
+	p, err := ledger.DecodePayload(b.Payload)
+	if err != nil {
+		return nil, nil, fmt.Errorf("chain: payload of block %d is damaged: %w", height, err)
+	}
+	batches = make([][]byte, len(p.Entries))
+	for i := range p.Entries {
+		if batches[i], err = c.BatchBytes(p.Entries[i].Digest); err != nil {
+			return nil, nil, fmt.Errorf("block %d: %w", height, err)
+		}
+	}
+	return block, batches, nil
 }
 
 // Receipts returns the receipts of an executed height.

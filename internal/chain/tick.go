@@ -8,7 +8,7 @@ import (
 
 // NeedTick reports whether a validator should ask for a block although it has no transaction: the newest results are
 // not certified yet, the lab clock is on its way, or due-date work waits. It returns the tick to submit. When the last
-// Lag blocks are uneventful and nothing is due, it reports false and the network rests.
+// Lag blocks are uneventful, nothing is due and no batches wait to be dropped, it reports false and the network rests.
 func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
 	c.mu.Lock()
 	head, executed := c.head.Header.Height, c.executed
@@ -23,6 +23,7 @@ func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
 	for h := head; h > 0 && h+ledger.Lag > head; h-- {
 		need = need || c.outcomes[h].eventful
 	}
+	need = need || c.looseStale()
 	now := c.Now() + last.offset
 	c.mu.Unlock()
 	if need {
@@ -33,4 +34,19 @@ func (c *Chain) NeedTick() (ledger.Tick, bool, error) {
 		return err
 	})
 	return tick, need, err
+}
+
+// looseStale reports whether there are batches which can no longer be ordered, and no block that drops them has come for some
+// time: they would keep their origin from being heard for as long as the network rests. The caller holds mu.
+func (c *Chain) looseStale() bool {
+	now := c.Now()
+	if now-c.head.Header.Wall < ledger.Minute {
+		return false
+	}
+	for _, row := range c.loose.rows {
+		if row.Wall+ledger.BatchAgeMax+ledger.Minute < now {
+			return true
+		}
+	}
+	return false
 }

@@ -15,6 +15,9 @@ func bindSettings(cmd *cobra.Command) func() map[string]string {
 			continue // global flags of the same meaning
 		}
 		cmd.Flags().String(setting.Flag(), "", setting.Usage+" ($"+setting.Env()+")")
+		if setting.Switch() {
+			cmd.Flags().Lookup(setting.Flag()).NoOptDefVal = "true"
+		}
 	}
 	return func() map[string]string {
 		out := map[string]string{}

@@ -49,7 +49,7 @@ func newProofCmd(s *session) *cobra.Command {
 				return ledger.AccountKey(bank, holder), err
 			}))
 	return group("proof", "Portable proofs, which anyone can verify with the genesis alone",
-		"  aval proof get tx 5f3a… --out proof.cbor\n  aval proof show proof.cbor\n  aval verify proof.cbor --genesis genesis.cbor", get, proofShow(s))
+		"  aval proof get tx 5f3a… --out proof.cbor\n  aval proof show proof.cbor\n  aval verify proof.cbor --genesis genesis.cbor", get, proofShow(s), proofAccusation(s))
 }
 
 // proofGet makes the command that fetches one kind of proof; key is nil for that of a transaction.
@@ -200,6 +200,37 @@ func proofShow(s *session) *cobra.Command {
 			}
 			s.json = true
 			return s.print(newVerdictView(v), nil)
+		},
+	}
+}
+
+func proofAccusation(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use: "accusation FILE", Short: "Verify a node's proof that validators attested a batch falsely, offline",
+		Long: "A node that audits (audit = true) keeps a proof under its data directory when a batch that validators said they had\n" +
+			"verified holds an invalid signature. Accusation checks such a proof against the genesis alone and prints who lied.\n\n" +
+			"Exit codes: 0 proven, 1 not proven, 2 wrong usage or unreadable file.",
+		Example: "  aval proof accusation data/false-attestations/5f3a….proof --genesis genesis.cbor", Args: needArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := s.loadGenesis(); err != nil {
+				return &exitError{code: exitUsage, err: err}
+			}
+			b, err := readFile(args[0], ledger.FalseAttestationBytesMax)
+			if err != nil {
+				return &exitError{code: exitUsage, err: err}
+			}
+			f, err := ledger.DecodeFalseAttestation(b)
+			if err != nil {
+				return fmt.Errorf("NOT PROVEN: %s is no such proof, or a damaged one: %w", args[0], err)
+			}
+			a, err := f.Verify(s.suite, s.genesis.NetworkID(s.suite), s.genesis.Validators)
+			if err != nil {
+				return fmt.Errorf("NOT PROVEN: %w", err)
+			}
+			return s.print(a, func(o *output) {
+				o.line("PROVEN | batch %s | transaction %s has an invalid signature by key %s | said to be verified by %s",
+					a.Batch, a.Tx, a.Key, strings.Join(a.Validators, ", "))
+			})
 		},
 	}
 }

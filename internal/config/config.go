@@ -40,6 +40,8 @@ type Node struct {
 	PassphraseFile string `json:"passphrase_file" toml:"passphrase_file" comment:"File with the key's passphrase; empty: $AVAL_PASSPHRASE, else the terminal."`
 	DataDir        string `json:"data_dir" toml:"data_dir" comment:"Blocks, state and the engine's log."`
 
+	Audit bool `json:"audit" toml:"audit" comment:"Verify every signature of every block again, and keep proof of false attestations in the data directory."`
+
 	HTTP   HTTP   `json:"http" toml:"http"`
 	Link   Link   `json:"link" toml:"link"`
 	Log    Log    `json:"log" toml:"log"`
@@ -77,9 +79,10 @@ type Store struct {
 	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Block cache of each of the two stores."`
 }
 
-// Crypto says how signatures are verified; what is accepted is the same.
+// Crypto says how signatures are verified and messages hashed; the results are the same.
 type Crypto struct {
 	SM2 string `json:"sm2" toml:"sm2" comment:"fast: many at once, samples rechecked by the library; library: all by the library, several times slower."`
+	SM3 string `json:"sm3" toml:"sm3" comment:"fast: several messages at once, samples rechecked by the library; library: one by one."`
 }
 
 // Debug is what developers look into.
@@ -100,7 +103,7 @@ func Default() Node {
 		Role: "validator", Genesis: GenesisName, Key: filepath.Join(KeysName, NodeKeyName+".key"), DataDir: DataName,
 		HTTP: HTTP{Listen: "127.0.0.1:8080"}, Link: Link{Listen: "127.0.0.1:7080"},
 		Log:    Log{Level: "info", Format: "text"},
-		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast"},
+		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
 		Peers: []Peer{},
 	}
 }
@@ -216,6 +219,9 @@ func (n *Node) Validate() error {
 	}
 	if n.Crypto.SM2 != "fast" && n.Crypto.SM2 != "library" {
 		bad("crypto.sm2 must be fast or library, not %q", n.Crypto.SM2)
+	}
+	if n.Crypto.SM3 != "fast" && n.Crypto.SM3 != "library" {
+		bad("crypto.sm3 must be fast or library, not %q", n.Crypto.SM3)
 	}
 	if n.Store.CacheBytes < 1<<20 {
 		bad("store.cache_bytes must be at least %d, not %d", 1<<20, n.Store.CacheBytes)

@@ -24,6 +24,7 @@ func Settings() []Setting {
 		{"key", "path of the node's key file", func(n *Node) any { return &n.Key }},
 		{"passphrase_file", "file with the key's passphrase", func(n *Node) any { return &n.PassphraseFile }},
 		{"data_dir", "directory of the stores", func(n *Node) any { return &n.DataDir }},
+		{"audit", "verify every signature of every block again", func(n *Node) any { return &n.Audit }},
 		{"http.listen", "address of the HTTP interface", func(n *Node) any { return &n.HTTP.Listen }},
 		{"link.listen", "address of the links to other nodes", func(n *Node) any { return &n.Link.Listen }},
 		{"log.level", "debug, info, warn or error", func(n *Node) any { return &n.Log.Level }},
@@ -32,6 +33,7 @@ func Settings() []Setting {
 		{"intake.pending_max", "transactions under way, at most", func(n *Node) any { return &n.Intake.PendingMax }},
 		{"store.cache_bytes", "block cache of each store", func(n *Node) any { return &n.Store.CacheBytes }},
 		{"crypto.sm2", "fast or library: who verifies SM2 signatures", func(n *Node) any { return &n.Crypto.SM2 }},
+		{"crypto.sm3", "fast or library: who hashes many messages with SM3", func(n *Node) any { return &n.Crypto.SM3 }},
 		{"debug.listen", "loopback address of runtime profiles", func(n *Node) any { return &n.Debug.Listen }},
 	}
 }
@@ -44,6 +46,12 @@ func (s Setting) Env() string {
 // Flag returns the flag of the setting: the key with dashes.
 func (s Setting) Flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.Key) }
 
+// Switch reports whether the setting is true or false, so that its flag needs no value.
+func (s Setting) Switch() bool {
+	_, ok := s.field(new(Node)).(*bool)
+	return ok
+}
+
 // apply sets the field from text that came from where.
 func (s Setting) apply(n *Node, text, where string) error {
 	switch field := s.field(n).(type) {
@@ -53,6 +61,12 @@ func (s Setting) apply(n *Node, text, where string) error {
 		v, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("%s: %q is not a whole number", where, text)
+		}
+		*field = v
+	case *bool:
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%s: %q is neither true nor false", where, text)
 		}
 		*field = v
 	case *int64:

@@ -51,13 +51,13 @@ type Ledger interface {
 	// Assemble builds the block after the head from encoded ordering requests, with the proposer's wall clock. It waits
 	// until height − Lag is executed. Requests that may not be proposed any more are left out.
 	Assemble(ctx context.Context, metadata []byte, sequence uint64, requests [][]byte) (*ledger.Block, error)
-	// Validate recomputes everything in a proposed block that follows the head: header, roots, payload, every batch and
-	// signature. It waits until height − Lag is executed. It does not judge whether Wall is fresh.
+	// Validate recomputes everything in a proposed block that follows the head: header, roots, payload, every batch
+	// certificate. It waits until height − Lag is executed. It does not judge whether Wall is fresh.
 	Validate(ctx context.Context, b *ledger.Block) error
 	// Requests returns the ids of the requests in a payload, in its order, without validating it.
 	Requests(payload []byte) ([]RequestID, error)
-	// RequestID verifies an encoded ordering request as far as its form and its batch's signatures go, and returns its
-	// id. Verified batches are remembered, so asking again is cheap.
+	// RequestID verifies an encoded ordering request, which depends on nothing but the epoch, and returns its id. Valid
+	// certificates are remembered, so asking again is cheap.
 	RequestID(request []byte) (RequestID, error)
 	// Ordered reports whether a request was ordered in the window in which it could be proposed.
 	Ordered(id RequestID) bool

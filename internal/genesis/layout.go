@@ -106,6 +106,7 @@ func (n *Network) writeNode(l *Layout, raw []byte, nodes []Node, i int, key suit
 	c := config.Default()
 	c.Name, c.Role = node.Name, node.Role
 	c.HTTP.Listen, c.Link.Listen = node.HTTP, node.Link
+	c.Audit = node.Role == "gateway" && i == len(n.Validators) // the first full node that does not vote
 	for j, peer := range nodes {
 		if j != i && peer.Role == "validator" {
 			c.Peers = append(c.Peers, config.Peer{Name: peer.Name, Key: peer.Key, Address: peer.Link})

@@ -7,22 +7,41 @@ import (
 	"time"
 
 	"aval/codec"
+	"aval/internal/exec"
 	"aval/ledger"
 	"aval/suite"
 )
 
 // flight is a batch on its way.
 type flight struct {
-	digest suite.Hash
-	epoch  uint64
-	wall   ledger.Time
-	body   []byte
-	txs    []*pending
-	open   int // of txs, those that are not settled
-	sent   time.Time
-	tries  int
-	// sending is true while a goroutine is handing it in.
-	sending bool
+	epoch uint64
+	wall  ledger.Time
+	txs   []*pending
+	open  int       // of txs, those that are not settled
+	sent  time.Time // when it was last handed in
+	tries int
+	// sending is true while a goroutine is handing it in. That goroutine alone uses gathering.
+	sending   bool
+	gathering *gathering
+	over      chan struct{} // closed when it is under way no more
+}
+
+// batch returns the batch of f's transactions.
+func (f *flight) batch(origin suite.PublicKey) *ledger.Batch {
+	b := &ledger.Batch{Origin: origin, Epoch: f.epoch, Wall: f.wall, Txs: make([][]byte, len(f.txs))}
+	for i, p := range f.txs {
+		b.Txs[i] = p.raw
+	}
+	return b
+}
+
+// opened returns f's transactions, decoded.
+func (f *flight) opened() []exec.Tx {
+	out := make([]exec.Tx, len(f.txs))
+	for i, p := range f.txs {
+		out[i] = p.tx
+	}
+	return out
 }
 
 // sweepEvery is how often batches that stay unordered are looked for, while there are any.
@@ -114,22 +133,14 @@ func (in *Intake) pop() *pending {
 	return p
 }
 
-// launch makes a batch and hands it in. No two batches have the same wall time, so that a transaction that is tried again
+// launch begins a batch. No two batches have the same wall time, so that a transaction that is tried again
 // is not taken for the batch that carried it before.
 func (in *Intake) launch(txs []*pending) {
 	epoch, _ := in.cfg.Chain.Epoch()
 	in.mu.Lock()
-	in.batchWall = max(in.cfg.Chain.Now(), in.batchWall+1)
-	f := &flight{epoch: epoch, wall: in.batchWall, txs: txs}
-	in.mu.Unlock()
-	b := ledger.Batch{Origin: in.cfg.Origin, Epoch: epoch, Wall: f.wall, Txs: make([][]byte, len(txs))}
-	for i, p := range txs {
-		b.Txs[i] = p.raw
-	}
-	f.digest, f.body = b.Digest(in.cfg.Chain.Suite()), codec.MustMarshal(&b)
-
-	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.batchWall = max(in.cfg.Chain.Now(), in.batchWall+1)
+	f := &flight{epoch: epoch, wall: in.batchWall, txs: txs, over: make(chan struct{})}
 	for _, p := range txs {
 		if !p.settled {
 			p.flight = f
@@ -137,15 +148,23 @@ func (in *Intake) launch(txs []*pending) {
 		}
 	}
 	if f.open > 0 && !in.closed {
-		in.flight[f.digest] = f
+		in.flight[f] = struct{}{}
 		in.metrics.batches.Inc()
 		in.send(f)
 	}
 }
 
-// send hands f in on a goroutine of its own. The caller holds mu.
+// land forgets a batch that is under way no more. The caller holds mu.
+func (in *Intake) land(f *flight) {
+	if _, ok := in.flight[f]; ok {
+		delete(in.flight, f)
+		close(f.over)
+	}
+}
+
+// send has f certified and hands the certificate in, on a goroutine of its own. The caller holds mu.
 func (in *Intake) send(f *flight) {
-	f.sending, f.sent = true, in.cfg.Clock.Now()
+	f.sending = true
 	attempt := f.tries
 	f.tries++
 	in.tasks.Add(1)
@@ -153,12 +172,15 @@ func (in *Intake) send(f *flight) {
 		defer in.tasks.Done()
 		ctx, cancel := context.WithTimeout(in.ctx, 10*in.cfg.ResendAfter)
 		defer cancel()
-		err := in.cfg.Order(ctx, f.body, attempt)
+		certificate, err := in.certify(ctx, f)
+		if err == nil {
+			err = in.cfg.Order(ctx, codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: certificate}))
+		}
 		if err != nil && !errors.Is(err, context.Canceled) {
-			in.log.WarnContext(ctx, "batch not handed in, will be again", slog.Any("batch", f.digest), slog.Int("attempt", attempt), slog.Any("error", err))
+			in.log.WarnContext(ctx, "batch not handed in, will be again", slog.Int("transactions", len(f.txs)), slog.Int("attempt", attempt), slog.Any("error", err))
 		}
 		in.mu.Lock()
-		f.sending = false
+		f.sending, f.sent = false, in.cfg.Clock.Now() // only now does it count as unordered
 		in.mu.Unlock()
 	}()
 }
@@ -182,12 +204,12 @@ func (in *Intake) sweep() {
 	now := in.cfg.Clock.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for digest, f := range in.flight {
+	for f := range in.flight {
 		switch {
 		case f.sending:
 		case now.Sub(f.sent) < in.resendAfter(f) && f.epoch == epoch:
 		case f.epoch != epoch || f.tries > resendDoublings:
-			delete(in.flight, digest)
+			in.land(f)
 			for _, p := range f.txs {
 				if !p.settled {
 					in.push(p)

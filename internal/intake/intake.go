@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"aval/internal/clock"
+	"aval/internal/exec"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -20,20 +21,30 @@ import (
 type Chain interface {
 	Suite() suite.Suite
 	Network() suite.Hash
+	// Genesis returns the genesis, which must not be changed.
+	Genesis() *ledger.Genesis
 	Epoch() (uint64, ledger.ValidatorSet)
 	Now() ledger.Time
 	// SpentBy returns the receipt that spent the transaction id, or nil if none has.
 	SpentBy(id suite.Hash) (*ledger.Receipt, error)
+	// Hold checks and durably stores a batch that origin sent; VerifyHeld verifies the signatures in it. HoldOwn takes one
+	// of this intake, whose transactions it has verified.
+	Hold(body []byte, origin suite.PublicKey) (suite.Hash, *ledger.BatchHead, error)
+	VerifyHeld(digest suite.Hash) error
+	HoldOwn(batch *ledger.Batch, body []byte, txs []exec.Tx, durable bool) (suite.Hash, *ledger.BatchHead, error)
 }
 
 // Config is what an intake needs.
 type Config struct {
 	Chain Chain
-	// Origin is this node's key, which its batches name.
-	Origin suite.PublicKey
-	// Order hands the bytes of a batch to ordering: to the engine on a validator, to a validator on a gateway. It is
-	// called again for a batch that stays unordered; attempt counts from 0. It must end with ctx.
-	Order func(ctx context.Context, batch []byte, attempt int) error
+	// Signer is this node's key: its batches name it, and a validator acknowledges with it.
+	Signer suite.Signer
+	// Push hands an encoded Push to another validator, by index, and returns its encoded ledger.BatchAck. It must end with
+	// ctx. It is not called where this node is the only validator.
+	Push func(ctx context.Context, validator uint16, push []byte) ([]byte, error)
+	// Order hands an encoded ordering request to all validators, to this one's engine too. It is called again for a batch
+	// that stays unordered. It must end with ctx.
+	Order func(ctx context.Context, request []byte) error
 	Clock clock.Clock
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
@@ -61,8 +72,8 @@ const (
 // Validate reports every problem of c at once.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Chain == nil || c.Order == nil || c.Clock == nil || len(c.Origin) == 0 {
-		errs = append(errs, errors.New("intake: Chain, Order, Clock and Origin are required"))
+	if c.Chain == nil || c.Order == nil || c.Push == nil || c.Clock == nil || c.Signer == nil {
+		errs = append(errs, errors.New("intake: Chain, Push, Order, Clock and Signer are required"))
 	}
 	if c.BatchTxs < 0 || c.BatchTxs > ledger.BatchTxsMax {
 		errs = append(errs, fmt.Errorf("intake: BatchTxs must be 1 to %d", ledger.BatchTxsMax))
@@ -130,6 +141,7 @@ func (t *Ticket) Wait(ctx context.Context) (*ledger.Receipt, error) {
 type pending struct {
 	ticket     *Ticket
 	raw        []byte
+	tx         exec.Tx
 	validUntil ledger.Time
 	since      time.Time // when it joined the queue
 	// flight is the batch that it is in, nil while it is queued.
@@ -145,9 +157,12 @@ type replay struct {
 
 // Intake admits transactions. Its methods are safe for concurrent use.
 type Intake struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	origin   suite.PublicKey
+	attestor *Attestor
+	verifier verifier
 
 	mu sync.Mutex
 	// queue holds what is in no batch yet, oldest first; some of it may be settled already. queueBytes is its size.
@@ -156,9 +171,11 @@ type Intake struct {
 	// bySigned holds everything admitted and not yet settled; pendingBytes is its size.
 	bySigned     map[suite.Hash]*pending
 	pendingBytes int
-	// flight holds the batches under way, by digest. Invariant: each has at least one transaction that is not settled.
-	flight  map[suite.Hash]*flight
+	// flight holds the batches under way. Invariant: each has at least one transaction that is not settled.
+	flight  map[*flight]struct{}
 	replays []replay
+	// slow says until when a validator that let us wait is asked last.
+	slow map[uint16]time.Time
 	// wall is the wall time of the newest executed block, batchWall that of the newest batch.
 	wall, batchWall ledger.Time
 	closed          bool
@@ -176,7 +193,8 @@ func New(cfg Config) (*Intake, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	in := &Intake{cfg: cfg, log: cfg.Logger, bySigned: map[suite.Hash]*pending{}, flight: map[suite.Hash]*flight{},
+	in := &Intake{cfg: cfg, log: cfg.Logger, bySigned: map[suite.Hash]*pending{}, flight: map[*flight]struct{}{}, slow: map[uint16]time.Time{},
+		origin: cfg.Signer.Public(), attestor: NewAttestor(cfg.Chain, cfg.Signer), verifier: verifier{suite: cfg.Chain.Suite()},
 		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel}
 	in.metrics = newMetrics(in)
 	if err := in.metrics.register(); err != nil {
@@ -212,31 +230,72 @@ func (in *Intake) Pending() int {
 // Admit checks an encoded ledger.SignedTx and queues a copy of it. Admitting the same bytes again returns the same outcome:
 // the receipt if the id is spent, the ticket under way otherwise. Refusals are *ledger.Failure.
 func (in *Intake) Admit(raw []byte) (*Ticket, error) {
-	t, err := in.admit(raw)
-	in.metrics.admission(err)
-	return t, err
+	a := in.AdmitAll([][]byte{raw})[0]
+	return a.Ticket, a.Err
 }
 
-func (in *Intake) admit(raw []byte) (*Ticket, error) {
+// Admission is what became of one transaction that was to be admitted: a ticket, or why not.
+type Admission struct {
+	Ticket *Ticket
+	Err    error
+}
+
+// AdmitAll is Admit for several transactions. Their signatures are verified together, which costs less.
+func (in *Intake) AdmitAll(raws [][]byte) []Admission {
+	out, fresh := make([]Admission, len(raws)), make([]*pending, len(raws))
+	var items []suite.Signed
+	for i, raw := range raws {
+		fresh[i], out[i].Ticket, out[i].Err = in.examine(raw)
+		if p := fresh[i]; p != nil {
+			items = p.tx.Body.Signed(p.tx.ID, items)
+		}
+	}
+	valid := in.verifier.verify(items)
+	for i, p := range fresh {
+		if p != nil {
+			sigs := p.tx.Body.Sigs
+			out[i] = in.settleSignatures(p, valid[:len(sigs)])
+			valid = valid[len(sigs):]
+		}
+		in.metrics.admission(out[i].Err)
+	}
+	return out
+}
+
+// settleSignatures queues p if all its signatures are valid.
+func (in *Intake) settleSignatures(p *pending, valid []bool) (a Admission) {
+	for i, ok := range valid {
+		if !ok {
+			a.Err = ledger.InvalidSignature(p.tx.Body.Sigs[i].Key, p.ticket.ID)
+			return a
+		}
+	}
+	a.Ticket, a.Err = in.enqueue(p)
+	return a
+}
+
+// examine checks everything of a transaction but its signatures. It returns what is to be queued once they are verified, or a
+// ticket for what is under way or done, or why it is refused.
+func (in *Intake) examine(raw []byte) (*pending, *Ticket, error) {
 	tx, err := ledger.DecodeSignedTx(raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := tx.CheckForm(in.cfg.Chain.Network()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := in.cfg.Chain.Suite()
 	t := &Ticket{ID: tx.Tx.ID(s), Signed: s.Hash(ledger.DomainSignedTx, raw), done: make(chan struct{})}
 	if known, err := in.known(t); known != nil || err != nil {
-		return known, err
+		return nil, known, err
 	}
 	if err := in.checkWindow(tx.Tx.ValidUntil); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := tx.VerifySignatures(s); err != nil {
-		return nil, err
+	if err := in.checkRoom(len(raw)); err != nil { // now, so that a full node spends no verification on what it refuses
+		return nil, nil, err
 	}
-	return in.enqueue(&pending{ticket: t, raw: bytes.Clone(raw), validUntil: tx.Tx.ValidUntil})
+	return &pending{ticket: t, raw: bytes.Clone(raw), tx: exec.Tx{ID: t.ID, Signed: t.Signed, Body: tx}, validUntil: tx.Tx.ValidUntil}, nil, nil
 }
 
 // checkWindow refuses what could no longer, or not yet, be included. It speaks of these bytes as submitted now: an earlier
@@ -285,14 +344,28 @@ func (in *Intake) enqueue(p *pending) (*Ticket, error) {
 	if other := in.bySigned[p.ticket.Signed]; other != nil {
 		return other.ticket, nil
 	}
-	if len(in.bySigned) >= in.cfg.PendingMax || in.pendingBytes+len(p.raw) > in.cfg.PendingBytesMax {
-		return nil, ledger.Failf(ledger.CodeBusy, "%d transactions wait to be ordered; try again in a second, or at another node", len(in.bySigned))
+	if err := in.room(len(p.raw)); err != nil {
+		return nil, err
 	}
 	in.bySigned[p.ticket.Signed] = p
 	in.pendingBytes += len(p.raw)
 	in.push(p)
 	in.poke()
 	return p.ticket, nil
+}
+
+func (in *Intake) checkRoom(bytes int) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.room(bytes)
+}
+
+// room refuses a transaction of so many bytes if too much waits. The caller holds mu.
+func (in *Intake) room(bytes int) error {
+	if len(in.bySigned) >= in.cfg.PendingMax || in.pendingBytes+bytes > in.cfg.PendingBytesMax {
+		return ledger.Failf(ledger.CodeBusy, "%d transactions wait to be ordered; try again in a second, or at another node", len(in.bySigned))
+	}
+	return nil
 }
 
 func (in *Intake) poke() {
@@ -312,7 +385,7 @@ func (in *Intake) settle(p *pending, r *ledger.Receipt, err error) {
 	in.pendingBytes -= len(p.raw)
 	if f := p.flight; f != nil {
 		if f.open--; f.open == 0 {
-			delete(in.flight, f.digest)
+			in.land(f)
 		}
 	}
 	p.ticket.receipt, p.ticket.err = r, err

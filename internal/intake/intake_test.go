@@ -17,6 +17,7 @@ import (
 	"aval/codec"
 	"aval/internal/chain/chaintest"
 	"aval/internal/clock"
+	"aval/internal/exec"
 	"aval/internal/intake"
 	"aval/ledger"
 	"aval/suite"
@@ -30,7 +31,12 @@ type fakeChain struct {
 	mu    sync.Mutex
 	epoch uint64
 	spent map[suite.Hash]*ledger.Receipt
+	held  map[suite.Hash][]byte
 	err   error
+}
+
+func newFakeChain(n *chaintest.Network) *fakeChain {
+	return &fakeChain{n: n, begin: time.Now(), spent: map[suite.Hash]*ledger.Receipt{}, held: map[suite.Hash][]byte{}}
 }
 
 func (c *fakeChain) Suite() suite.Suite  { return c.n.Suite }
@@ -43,6 +49,58 @@ func (c *fakeChain) Epoch() (uint64, ledger.ValidatorSet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.epoch, c.n.Genesis.Validators
+}
+
+func (c *fakeChain) Genesis() *ledger.Genesis { return c.n.Genesis }
+
+func (c *fakeChain) Hold(body []byte, origin suite.PublicKey) (suite.Hash, *ledger.BatchHead, error) {
+	head, _, err := ledger.ReadBatch(c.n.Suite, body)
+	if err != nil {
+		return suite.Hash{}, nil, err
+	}
+	if string(head.Origin) != string(origin) {
+		return suite.Hash{}, nil, errors.New("a batch of another origin")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[head.Digest(c.n.Suite)] = body
+	return head.Digest(c.n.Suite), head, c.err
+}
+
+func (c *fakeChain) HoldOwn(batch *ledger.Batch, body []byte, txs []exec.Tx, _ bool) (suite.Hash, *ledger.BatchHead, error) {
+	for i := range txs {
+		if raw := codec.MustMarshal(txs[i].Body); string(raw) != string(batch.Txs[i]) {
+			return suite.Hash{}, nil, errors.New("a decoded transaction is not the encoded one")
+		}
+	}
+	return c.Hold(body, batch.Origin)
+}
+
+func (c *fakeChain) VerifyHeld(digest suite.Hash) error {
+	c.mu.Lock()
+	body, ok := c.held[digest]
+	c.mu.Unlock()
+	if !ok {
+		return errors.New("no such batch is held")
+	}
+	_, txs, err := ledger.ReadBatch(c.n.Suite, body)
+	if err != nil {
+		return err
+	}
+	for _, tx := range txs {
+		if err := tx.VerifySignatures(c.n.Suite); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch returns the bytes of a batch that is held.
+func (c *fakeChain) batch(digest suite.Hash) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	body, ok := c.held[digest]
+	return string(body), ok
 }
 
 func (c *fakeChain) SpentBy(id suite.Hash) (*ledger.Receipt, error) {
@@ -58,26 +116,38 @@ type bench struct {
 	chain *fakeChain
 	in    *intake.Intake
 
-	mu     sync.Mutex
-	orders []order
-	order  func(ctx context.Context, attempt int) error // nil takes every batch
-	height ledger.Height
+	mu       sync.Mutex
+	orders   []order
+	order    func(ctx context.Context, attempt int) error // nil takes every batch
+	push     func(ctx context.Context, validator uint16, push []byte) ([]byte, error)
+	attempts map[suite.Hash]int
+	height   ledger.Height
 }
 
+// order is a batch that was handed in, by its certificate.
 type order struct {
 	batch   *ledger.Batch
+	cert    *ledger.BatchCertificate
 	body    string
 	attempt int
 }
 
 // under runs fn with an intake in a bubble of synctest, where time passes only while everybody waits, and no goroutine may
-// be left in the end.
+// be left in the end. The intake is that of a validator alone.
 func under(t *testing.T, change func(*intake.Config), fn func(b *bench)) {
 	t.Helper()
-	n := chaintest.New(t, chaintest.Options{})
+	underNetwork(t, chaintest.New(t, chaintest.Options{}), change, fn)
+}
+
+// underNetwork is under for the first validator of a network.
+func underNetwork(t *testing.T, n *chaintest.Network, change func(*intake.Config), fn func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{T: t, n: n, chain: &fakeChain{n: n, begin: time.Now(), spent: map[suite.Hash]*ledger.Receipt{}}}
-		cfg := intake.Config{Chain: b.chain, Origin: n.Genesis.Validators[0].Key, Order: b.take, Clock: clock.Real(),
+		b := &bench{T: t, n: n, chain: newFakeChain(n), attempts: map[suite.Hash]int{}}
+		cfg := intake.Config{Chain: b.chain, Signer: n.Signer("validator-0"), Order: b.take, Clock: clock.Real(),
+			Push: func(ctx context.Context, validator uint16, push []byte) ([]byte, error) {
+				return b.push(ctx, validator, push)
+			},
 			Logger: slog.New(slog.DiscardHandler)}
 		if change != nil {
 			change(&cfg)
@@ -95,20 +165,48 @@ func under(t *testing.T, change func(*intake.Config), fn func(b *bench)) {
 	})
 }
 
-func (b *bench) take(ctx context.Context, body []byte, attempt int) error {
-	batch, err := ledger.DecodeBatch(body)
+func (b *bench) take(ctx context.Context, request []byte) error {
+	o, err := b.read(request)
 	if err != nil {
-		b.Errorf("a batch is handed in that nobody takes: %v", err)
+		b.Errorf("what is handed in nobody takes: %v", err)
 		return err
 	}
 	b.mu.Lock()
-	b.orders = append(b.orders, order{batch, string(body), attempt})
+	digest := o.cert.Head.Digest(b.n.Suite)
+	o.attempt = b.attempts[digest]
+	b.attempts[digest]++
+	b.orders = append(b.orders, *o)
 	fn := b.order
 	b.mu.Unlock()
 	if fn != nil {
-		return fn(ctx, attempt)
+		return fn(ctx, o.attempt)
 	}
 	return nil
+}
+
+// read reads an ordering request as validators do, and looks up the batch that it certifies.
+func (b *bench) read(request []byte) (*order, error) {
+	r, err := ledger.DecodeOrderingRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind != ledger.RequestCertificate {
+		return nil, fmt.Errorf("a request of kind %d", r.Kind)
+	}
+	o := &order{}
+	if o.cert, err = ledger.DecodeBatchCertificate(r.Body); err != nil {
+		return nil, err
+	}
+	if err := o.cert.Verify(b.n.Suite, b.n.ID, b.n.Genesis.Validators, b.n.Genesis.Params.VerifyQuorum); err != nil {
+		return nil, err
+	}
+	body, ok := b.chain.batch(o.cert.Head.Digest(b.n.Suite))
+	if !ok {
+		return nil, errors.New("the batch is not held here")
+	}
+	o.body = body
+	o.batch, err = ledger.DecodeBatch([]byte(body))
+	return o, err
 }
 
 // ordered waits until nothing moves and returns the batches handed in since it was last called.
@@ -362,7 +460,7 @@ func TestBatchThatIsNeverOrderedIsMadeAnew(t *testing.T) {
 		b.pass(32 * time.Second)
 		digests := map[suite.Hash]int{}
 		for _, o := range b.ordered() {
-			digests[o.batch.Digest(b.n.Suite)]++
+			digests[o.cert.Head.Digest(b.n.Suite)]++
 			if len(digests) == 2 && len(o.batch.Txs) != 2 {
 				b.Errorf("the second batch has %d transactions", len(o.batch.Txs))
 			}
@@ -511,7 +609,7 @@ func TestUnmetAttemptSettlesAndMayBeRetried(t *testing.T) {
 		// The same bytes again are a new attempt, in a batch that is not taken for the first although no time has passed.
 		again := b.admit(half)
 		orders = append(orders, b.ordered()...)
-		if again == ticket || len(orders) != 2 || orders[0].batch.Digest(b.n.Suite) == orders[1].batch.Digest(b.n.Suite) {
+		if again == ticket || len(orders) != 2 || orders[0].body == orders[1].body {
 			b.Fatalf("retried in %d batches", len(orders))
 		}
 		full := b.n.Sign(t, tx, "authority.a")

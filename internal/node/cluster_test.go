@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,6 +36,24 @@ type cluster struct {
 // newCluster founds a network and starts all of its nodes.
 func newCluster(t *testing.T, s string, validators, observers int) *cluster {
 	t.Helper()
+	c := foundCluster(t, s, validators, observers)
+	c.startBut()
+	return c
+}
+
+// startBut starts all nodes but some, whose place something else takes.
+func (c *cluster) startBut(others ...int) {
+	c.t.Helper()
+	for i := range c.configs {
+		if !slices.Contains(others, i) {
+			c.start(i)
+		}
+	}
+}
+
+// foundCluster founds a network. Its nodes, once they are started, stop with the test.
+func foundCluster(t *testing.T, s string, validators, observers int) *cluster {
+	t.Helper()
 	su, err := suite.ByName(s)
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +72,6 @@ func newCluster(t *testing.T, s string, validators, observers int) *cluster {
 	c := &cluster{t: t, net: net, dir: t.TempDir()}
 	c.configure(validators, observers)
 	c.nodes = make([]*Node, len(c.configs))
-	for i := range c.configs {
-		c.start(i)
-	}
 	t.Cleanup(func() {
 		for i := range c.nodes {
 			c.stop(i)

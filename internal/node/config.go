@@ -52,6 +52,8 @@ type Config struct {
 	HTTPListener net.Listener
 	// DebugListen is the address of runtime profiles, on loopback; empty for none.
 	DebugListen string
+	// Audit verifies every signature of every block again and keeps proofs of false attestations in DataDir.
+	Audit bool
 	// Peers are the addresses of the validators.
 	Peers []Peer
 	// Version is shown in status.

@@ -11,6 +11,7 @@ import (
 	"aval/internal/consensus"
 	"aval/internal/consensus/bft"
 	"aval/internal/consensus/solo"
+	"aval/internal/intake"
 	"aval/internal/transport"
 	"aval/suite"
 )
@@ -50,10 +51,20 @@ func (n *Node) openLinks() (err error) {
 	n.links.HandleCall(transport.Catchup, func(ctx context.Context, _ transport.Peer, request []byte) ([]byte, error) {
 		return n.catchup.Serve(ctx, request)
 	})
+	n.links.HandleCall(transport.Fetch, n.serveBatch)
 	if n.index >= 0 {
+		attestor, door := intake.NewAttestor(n.chain, n.cfg.Self), newTurnstile(n.cfg.Clock)
+		n.links.HandleCall(transport.Push, func(ctx context.Context, from transport.Peer, push []byte) ([]byte, error) {
+			if !door.enter(from.Key) {
+				return nil, errPushes
+			}
+			ack, err := attestor.Serve(ctx, from.Key, push)
+			door.leave(from.Key, err != nil)
+			return ack, err
+		})
 		n.links.Handle(transport.Consensus, n.receiveConsensus)
 		n.links.Handle(transport.Request, n.receiveRequest)
-		n.links.Handle(transport.Intake, n.receiveBatch)
+		n.links.Handle(transport.Intake, n.receiveCertificate)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Load reads the files that a node's configuration names: genesis and key. passphrase opens the key. It also decides, for the
-// whole process, who verifies SM2 signatures.
+// whole process, who verifies SM2 signatures and hashes with SM3.
 func Load(c *config.Node, passphrase []byte) (Config, error) {
 	genesis, s, err := loadGenesis(c.Path(c.Genesis))
 	if err != nil {
@@ -31,9 +31,10 @@ func Load(c *config.Node, passphrase []byte) (Config, error) {
 		return Config{}, fmt.Errorf("node key %s: %w", c.Path(c.Key), err)
 	}
 	suite.SetFastSM2(c.Crypto.SM2 != "library")
+	suite.SetFastSM3(c.Crypto.SM3 != "library")
 	out := Config{
 		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, Self: self, DataDir: c.Path(c.DataDir),
-		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen,
+		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen, Audit: c.Audit,
 		BatchAge:   time.Duration(c.Intake.BatchAgeMs) * time.Millisecond,
 		PendingMax: c.Intake.PendingMax, CacheBytes: c.Store.CacheBytes,
 	}

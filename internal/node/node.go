@@ -42,11 +42,12 @@ type Node struct {
 	intake        atomic.Pointer[intake.Intake]
 	server        *server.Server
 	listener      net.Listener
-	runs          bool        // it started; written before Start returns
-	debug         string      // address of runtime profiles, empty if there are none
-	batches       chan []byte // received from peers, to be verified and ordered
+	runs          bool   // it started; written before Start returns
+	debug         string // address of runtime profiles, empty if there are none
 
 	probes probes
+	// accusations says what proofs of false attestations were written, newest last.
+	accusations atomic.Pointer[string]
 	// tasks are the goroutines that end with ctx.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -74,8 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.Suite.SelfTest(); err != nil {
 		return nil, fmt.Errorf("node: the crypto self-test failed, this machine must not run a node: %w", err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), started: cfg.Clock.Now(),
-		batches: make(chan []byte, 256)}
+	n := &Node{cfg: cfg, log: cfg.Logger, registry: prometheus.NewRegistry(), started: cfg.Clock.Now()}
 	n.index = -1
 	if i, ok := indexOf(cfg.Genesis.Validators, cfg.Self.Public()); ok {
 		n.index = i
@@ -101,9 +101,6 @@ func (n *Node) start() error {
 	n.task(n.probeLoop)
 	if n.index >= 0 {
 		n.task(n.tickLoop)
-		for range 2 {
-			n.task(n.batchLoop)
-		}
 	} else {
 		n.task(n.followLoop)
 	}
@@ -145,7 +142,8 @@ func (n *Node) openStores() error {
 func (n *Node) openChain() (err error) {
 	n.chain, err = chain.Open(chain.Config{
 		Genesis: n.cfg.Genesis, Suite: n.cfg.Suite, Blocks: n.blocks, State: n.state, Clock: n.cfg.Clock,
-		Logger: n.log, Registerer: n.registry,
+		Logger: n.log, Registerer: n.registry, Fetch: n.fetchBatch,
+		Audit: n.cfg.Audit, OnFalseAttestation: n.keepAccusation,
 		OnBroken: func(err error) { n.cancel(fmt.Errorf("node: stopped so as not to diverge: %w", err)) },
 		OnExecuted: func(h *ledger.Header, receipts []ledger.Receipt) {
 			if in := n.intake.Load(); in != nil {
@@ -157,7 +155,7 @@ func (n *Node) openChain() (err error) {
 }
 
 func (n *Node) openIntake() error {
-	in, err := intake.New(intake.Config{Chain: n.chain, Origin: n.cfg.Self.Public(), Order: n.order, Clock: n.cfg.Clock,
+	in, err := intake.New(intake.Config{Chain: n.chain, Signer: n.cfg.Self, Push: n.push, Order: n.order, Clock: n.cfg.Clock,
 		Logger: n.log, BatchAge: n.cfg.BatchAge, PendingMax: n.cfg.PendingMax, Registerer: n.registry})
 	if err != nil {
 		return err

@@ -188,6 +188,9 @@ func (n *Node) cause(s *api.Status, engine string) string {
 				p.Name, p.Skew, int64(ledger.WallDriftMax)))
 		}
 	}
+	if text := n.accusations.Load(); text != nil {
+		causes = append(causes, *text)
+	}
 	return strings.Join(causes, "; ")
 }
 

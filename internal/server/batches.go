@@ -56,12 +56,12 @@ func (s *Server) submitBatch(ctx context.Context, in *submitInput) (*batchOutput
 	}
 	out := &batchOutput{Status: http.StatusOK, ContentType: api.MediaCBOR}
 	answers, tickets := make([]api.Submitted, len(txs)), make([]*intake.Ticket, len(txs))
-	for i, tx := range txs {
-		if tickets[i], err = s.cfg.Intake.Admit(tx); err == nil {
+	for i, admitted := range s.cfg.Intake.AdmitAll(txs) {
+		if tickets[i] = admitted.Ticket; admitted.Err == nil {
 			answers[i].Stage = api.StagePending
 			continue
 		}
-		failure, err := refusal(err)
+		failure, err := refusal(admitted.Err)
 		if err != nil {
 			return nil, s.problemOf(err)
 		}

@@ -76,12 +76,15 @@ func start(t *testing.T, o options) *node {
 	if err := engine.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	intakeConfig := intake.Config{Chain: n.chain, Origin: n.n.Genesis.Validators[0].Key, Clock: clock.Real(), Logger: log, Registerer: n.registry,
-		Order: func(ctx context.Context, batch []byte, _ int) error {
+	intakeConfig := intake.Config{Chain: n.chain, Signer: n.n.Signer("validator-0"), Clock: clock.Real(), Logger: log, Registerer: n.registry,
+		Push: func(context.Context, uint16, []byte) ([]byte, error) {
+			return nil, errors.New("a validator alone pushes to nobody")
+		},
+		Order: func(ctx context.Context, request []byte) error {
 			if n.held.Load() {
 				return nil
 			}
-			if err := engine.Submit(ctx, chaintest.Request(batch)); !errors.Is(err, consensus.ErrDuplicate) {
+			if err := engine.Submit(ctx, request); !errors.Is(err, consensus.ErrDuplicate) {
 				return err
 			}
 			return nil

@@ -43,6 +43,8 @@ const (
 	Request   Channel = 2
 	Catchup   Channel = 3
 	Intake    Channel = 4
+	Push      Channel = 5
+	Fetch     Channel = 6
 
 	channelMax Channel = 8
 )
@@ -58,6 +60,10 @@ func (c Channel) String() string {
 		return "catchup"
 	case Intake:
 		return "intake"
+	case Push:
+		return "push"
+	case Fetch:
+		return "fetch"
 	}
 	return fmt.Sprintf("channel%d", uint8(c))
 }

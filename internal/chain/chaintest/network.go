@@ -43,6 +43,7 @@ type Network struct {
 	Authority  ledger.PartyID
 	validators []suite.Signer
 	parties    map[string]ledger.PartyID
+	batches    map[suite.Hash][]byte // whose certificates were made, by digest
 	salt       uint64
 }
 
@@ -65,7 +66,7 @@ func New(t testing.TB, o Options) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Network{Suite: s, Clock: clock.NewFake(time.UnixMilli(int64(Start))), parties: map[string]ledger.PartyID{}}
+	n := &Network{Suite: s, Clock: clock.NewFake(time.UnixMilli(int64(Start))), parties: map[string]ledger.PartyID{}, batches: map[suite.Hash][]byte{}}
 	n.Authority = n.Party("authority")
 	g := &ledger.Genesis{
 		Version: ledger.GenesisVersion, Name: "test" + o.Name, Suite: s.ID(), Clock: ledger.ClockReal, Wall: Start, Start: Start,
@@ -208,11 +209,90 @@ func (n *Network) Batch(txs ...[]byte) []byte {
 }
 
 // BatchRequest returns the ordering request of a batch of transactions.
-func (n *Network) BatchRequest(txs ...[]byte) []byte { return Request(n.Batch(txs...)) }
+func (n *Network) BatchRequest(txs ...[]byte) []byte { return n.Request(n.Batch(txs...)) }
 
-// Request returns the ordering request of a batch.
-func Request(batch []byte) []byte {
-	return codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestBatch, Body: batch})
+// Request returns the ordering request of a batch: its certificate, in which the first quorum of validators says that they
+// verified it. The network remembers the batch for Hold.
+func (n *Network) Request(batch []byte) []byte {
+	return Request(n.Acknowledge(batch, n.Genesis.Validators.Quorum(), n.Genesis.Validators.Quorum()))
+}
+
+// Acknowledge returns the certificate of a batch by the first stored validators, of which the first verified say that they
+// verified it. Bytes that are no batch are taken for one without transactions. The network remembers the batch for Hold.
+func (n *Network) Acknowledge(batch []byte, stored, verified int) *ledger.BatchCertificate {
+	head, _, err := ledger.ReadBatch(n.Suite, batch)
+	if err != nil {
+		head = &ledger.BatchHead{Origin: n.validators[0].Public(), Wall: n.Now(), Bytes: uint32(len(batch))}
+	}
+	digest := head.Digest(n.Suite)
+	n.batches[digest] = batch
+	return n.AcknowledgeHead(head, stored, verified)
+}
+
+// AcknowledgeHead is Acknowledge of a batch that need not exist.
+func (n *Network) AcknowledgeHead(head *ledger.BatchHead, stored, verified int) *ledger.BatchCertificate {
+	c := &ledger.BatchCertificate{Head: *head}
+	for i := range stored {
+		sig, err := n.validators[i].Sign(ledger.DomainBatchAck, ledger.AckBytes(n.ID, head.Epoch, head.Digest(n.Suite), i < verified))
+		if err != nil {
+			panic(err)
+		}
+		c.Acks = append(c.Acks, ledger.BatchAck{Validator: uint16(i), Verified: i < verified, Sig: sig})
+	}
+	return c
+}
+
+// Entry returns the entry of a batch in a payload, as Request certifies it.
+func (n *Network) Entry(batch []byte) ledger.Entry {
+	c := n.Acknowledge(batch, n.Genesis.Validators.Quorum(), n.Genesis.Validators.Quorum())
+	return ledger.Entry{Digest: c.Head.Digest(n.Suite), Certificate: codec.MustMarshal(c)}
+}
+
+// Request returns the ordering request of a certificate.
+func Request(c *ledger.BatchCertificate) []byte {
+	return codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: codec.MustMarshal(c)})
+}
+
+// Bodies returns the batches that a block orders, as far as the network made them.
+func (n *Network) Bodies(t testing.TB, b *ledger.Block) [][]byte {
+	t.Helper()
+	p, err := ledger.DecodePayload(b.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := [][]byte{}
+	for i := range p.Entries {
+		if body, ok := n.batches[p.Entries[i].Digest]; ok {
+			out = append(out, body)
+		}
+	}
+	return out
+}
+
+// Known returns a batch that the network made a certificate of.
+func (n *Network) Known(digest suite.Hash) ([]byte, bool) {
+	body, ok := n.batches[digest]
+	return body, ok
+}
+
+// Hold has a chain hold the batches that a block orders, as if their origin had sent them.
+func (n *Network) Hold(t testing.TB, c *chain.Chain, b *ledger.Block) {
+	t.Helper()
+	for _, body := range n.Bodies(t, b) {
+		head, _, err := ledger.ReadBatch(n.Suite, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Hold(body, head.Origin); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Import has a chain import a block with the batches that it orders.
+func (n *Network) Import(t testing.TB, c *chain.Chain, b *ledger.Block) error {
+	t.Helper()
+	return c.Import(b, n.Bodies(t, b))
 }
 
 // TickRequest returns the ordering request of a tick.
@@ -256,6 +336,7 @@ func (n *Network) Assemble(t testing.TB, c *chain.Chain, requests ...[]byte) *le
 func (n *Network) Commit(t testing.TB, c *chain.Chain, requests ...[]byte) *ledger.Block {
 	t.Helper()
 	b := n.Assemble(t, c, requests...)
+	n.Hold(t, c, b)
 	if err := c.Commit(b); err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (in *instance) AssembleProposal(metadata []byte, _ [][]byte) types.Proposal
 	if in.dead.Load() || in.restrained(metadata) {
 		return types.Proposal{}
 	}
-	requests, _ := in.kernel.Pool.NextRequests(requestsMax, RequestBytesMax, false)
+	requests, _ := in.kernel.Pool.NextRequests(requestsMax, PayloadBytesMax, false)
 	b, err := in.cfg.Ledger.Assemble(in.ctx, metadata, in.judge.epoch, requests)
 	if err != nil {
 		in.end("assemble a block: "+err.Error(), true)

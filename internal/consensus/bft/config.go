@@ -15,11 +15,11 @@ import (
 
 // Limits that every validator of a network shares.
 const (
-	// RequestBytesMax bounds one ordering request, in bytes: a batch and its frame.
-	RequestBytesMax = ledger.BatchBytesMax + 1024
-	// PayloadBytesMax bounds the payload of a block that this engine proposes or votes for, in bytes. It is below
-	// ledger.BlockBytesMax so that a view change, which carries two payloads, fits a frame of any transport.
-	PayloadBytesMax = RequestBytesMax + 64<<10
+	// RequestBytesMax bounds one ordering request, in bytes: a batch certificate and its frame.
+	RequestBytesMax = ledger.BatchCertificateBytesMax + 64
+	// PayloadBytesMax bounds the payload of a block that this engine proposes or votes for, in bytes. A view change, which
+	// carries two payloads of each validator, must fit a frame of any transport.
+	PayloadBytesMax = ledger.PayloadBytesMax
 	// headerBytesMax bounds an encoded ledger.Header.
 	headerBytesMax = 4 << 10
 	// restInterval is how long the kernel waits for the first request before it looks again.

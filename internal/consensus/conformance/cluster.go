@@ -174,7 +174,7 @@ func (c *Cluster) Close() {
 func (c *Cluster) Batch() ([]byte, consensus.RequestID) {
 	c.next++
 	body := fmt.Appendf(nil, "batch %d", c.next)
-	raw := codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestBatch, Body: body})
+	raw := codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: body})
 	id, err := c.Nodes[0].Ledger.RequestID(raw)
 	if err != nil {
 		c.T.Fatal(err)

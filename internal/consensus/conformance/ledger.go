@@ -156,7 +156,7 @@ func (l *Ledger) Assemble(ctx context.Context, metadata []byte, sequence uint64,
 			}
 			p.Ticks = append(p.Ticks, *t)
 		case len(p.Entries) < ledger.BlockBatchesMax:
-			p.Entries = append(p.Entries, ledger.Entry{Digest: l.digest(r.Body), Body: r.Body})
+			p.Entries = append(p.Entries, ledger.Entry{Digest: l.digest(r.Body), Certificate: r.Body})
 		default:
 			continue
 		}
@@ -233,7 +233,7 @@ func (l *Ledger) Requests(payload []byte) ([]consensus.RequestID, error) {
 	}
 	var out []consensus.RequestID
 	for i := range p.Entries {
-		if p.Entries[i].Digest != l.digest(p.Entries[i].Body) {
+		if p.Entries[i].Digest != l.digest(p.Entries[i].Certificate) {
 			return nil, errors.New("conformance: an entry of another digest")
 		}
 		out = append(out, consensus.RequestID(p.Entries[i].Digest.String()))

@@ -41,7 +41,7 @@ func (c *Config) Validate() error {
 // offerMax is how many requests are offered for one block, offerBytesMax how many bytes they may have.
 const (
 	offerMax      = ledger.BlockBatchesMax + ledger.BlockTicksMax
-	offerBytesMax = ledger.BlockBytesMax - 64<<10
+	offerBytesMax = ledger.PayloadBytesMax - 64<<10
 )
 
 // retryPause is how long the engine waits after a block could not be made or committed.
