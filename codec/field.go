@@ -18,11 +18,29 @@ func Uint(b []byte, key uint64) (n uint64, ok bool) {
 			major, n, err = c.head()
 			return n, err == nil && major == majorUint
 		}
-		if c.value(1) != nil {
+		if !c.pass() {
 			return 0, false
 		}
 	}
 	return 0, false
+}
+
+// pass moves behind the value at off without a look into strings.
+func (c *checker) pass() bool {
+	start := c.off
+	major, arg, err := c.head()
+	switch {
+	case err != nil:
+		return false
+	case major == majorUint:
+		return true
+	case major == majorBytes || major == majorText:
+		_, ok := c.bytes(arg)
+		return ok
+	default:
+		c.off = start
+		return c.value(1) == nil
+	}
 }
 
 // AppendBytes returns the encoding of the record that b encodes with item as one more element at the end of its only field, a list of byte
