@@ -33,6 +33,8 @@ type Config struct {
 	Overload float64
 	// Rate is how many transactions to offer in a second; 0 means as many as the network takes.
 	Rate float64
+	// CatchUp lets one more, empty node catch up with the validators in the end.
+	CatchUp bool
 	// InFlight is how many transactions are under way at saturation. Default 4,000.
 	InFlight int
 	// JSON is the file that receives the result, "-" for Stdout; empty: none. Plot receives a plot of latency against
@@ -57,7 +59,7 @@ func (c *Config) setDefaults() error {
 		c.Suite = s
 	}
 	if c.Workload == "" {
-		c.Workload = workloadTransfer
+		c.Workload = WorkloadTransfer
 	}
 	for _, d := range []struct {
 		field *int
@@ -78,14 +80,16 @@ const (
 	keysMin, keysMax  = 2, 10_000_000
 	shortest, longest = 2 * time.Second, 4 * time.Minute
 	inFlightMax       = 100_000
-	workloadTransfer  = "transfer"
 )
+
+// WorkloadTransfer is the workload in which one signature moves money between two accounts.
+const WorkloadTransfer = "transfer"
 
 func (c *Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Workload != workloadTransfer && c.Workload != workloadVoucher {
-		bad("workload %q is unknown; choose %s or %s", c.Workload, workloadTransfer, workloadVoucher)
+	if c.Workload != WorkloadTransfer && c.Workload != workloadVoucher {
+		bad("workload %q is unknown; choose %s or %s", c.Workload, WorkloadTransfer, workloadVoucher)
 	}
 	if c.Keys < keysMin || c.Keys > keysMax {
 		bad("%d keys: choose %d to %d", c.Keys, keysMin, keysMax)
@@ -118,6 +122,9 @@ type run struct {
 	acknowledged, unknown int64
 	signing               time.Duration
 	signed                int
+	made                  making
+	// caughtUp says that the empty node has all that the validators have.
+	caughtUp bool
 }
 
 // Run measures and prints what it found. When ctx ends early it prints what was measured until then.
@@ -161,7 +168,11 @@ func (r *run) measure(ctx context.Context) (err error) {
 	}
 	r.result.VerifyUS = micros(verify)
 	r.out.say("one verification by the stock library of suite %s: %.1f µs", r.cfg.Suite.Name(), r.result.VerifyUS)
-	if r.net, err = found(r.cfg.Suite, r.cfg.Validators, r.dir); err != nil {
+	observers := 0
+	if r.cfg.CatchUp {
+		observers = 1
+	}
+	if r.net, err = found(r.cfg.Suite, r.cfg.Validators, observers, r.dir); err != nil {
 		return err
 	}
 	if r.cfg.Overload > 0 {
@@ -200,7 +211,12 @@ func (r *run) furtherSteps(ctx context.Context) error {
 		}
 	}
 	if r.cfg.Overload > 0 {
-		return r.overload(ctx)
+		if err := r.overload(ctx); err != nil {
+			return err
+		}
+	}
+	if r.cfg.CatchUp {
+		return r.catchUp(ctx)
 	}
 	return nil
 }
@@ -225,21 +241,25 @@ func (r *run) setUp(ctx context.Context) error {
 		}
 		return errors.Join(fmt.Errorf("set up: %w", err), r.net.fleet.Dead())
 	}
-	r.result.SetupS = time.Since(begin).Seconds()
+	r.made.full = time.Since(begin)
+	r.result.SetupS = r.made.full.Seconds()
 	r.out.say("%d keys are set up through the public interface in %.1f s", r.cfg.Keys, r.result.SetupS)
 	return r.net.idle(ctx)
 }
 
-// conclude stops the validators and counts on their ledgers, if all went well so far.
+// conclude stops all nodes and counts on their ledgers, if all went well so far.
 func (r *run) conclude(well bool) error {
 	var homes []string
-	for _, node := range r.net.fleet.Nodes {
+	for i, node := range r.net.fleet.Nodes {
+		if i >= len(r.net.validators()) && !r.caughtUp {
+			break
+		}
 		homes = append(homes, node.Home)
 	}
 	if err := r.net.stop(); err != nil || !well || r.work == nil || r.result.SetupS == 0 {
 		return err
 	}
-	r.out.say("the validators have stopped; counting on their ledgers")
+	r.out.say("the nodes have stopped; counting on their ledgers")
 	all, err := count(r.net.founded, homes, r.countBooks)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"aval/suite"
 )
 
-// books is what one validator's ledger says, read from its disk after it stopped.
+// books is what one node's ledger says, read from its disk after it stopped.
 type books struct {
 	head ledger.Height
 	hash suite.Hash
@@ -25,7 +25,7 @@ type books struct {
 	lines            []string
 }
 
-// count reads the ledgers of all stopped validators and checks their books.
+// count reads the ledgers of stopped nodes and checks their books.
 func count(f *genesis.Network, homes []string, check func(j *vm.Journal) ([]string, error)) ([]books, error) {
 	out, errs := make([]books, len(homes)), make([]error, len(homes))
 	var wg sync.WaitGroup
@@ -90,17 +90,17 @@ func (b *books) add(receipts []ledger.Receipt) {
 	}
 }
 
-// agree compares what the validators' ledgers say with each other and with what was acknowledged; between acknowledged and
+// agree compares what the nodes' ledgers say with each other and with what was acknowledged; between acknowledged and
 // acknowledged + unknown transactions must have a receipt.
 func agree(all []books, acknowledged, unknown int64) error {
 	var errs []error
 	for i := range all {
 		b := &all[i]
 		if b.receipts < acknowledged || b.receipts > acknowledged+unknown {
-			errs = append(errs, fmt.Errorf("validator %d: %d receipts of transactions that took effect, %d were acknowledged", i, b.receipts, acknowledged))
+			errs = append(errs, fmt.Errorf("ledger %d: %d receipts of transactions that took effect, %d were acknowledged", i, b.receipts, acknowledged))
 		}
 		if b.head == all[0].head && b.hash != all[0].hash {
-			errs = append(errs, fmt.Errorf("validators 0 and %d have different blocks at height %d", i, b.head))
+			errs = append(errs, fmt.Errorf("ledgers 0 and %d have different blocks at height %d", i, b.head))
 		}
 	}
 	return errors.Join(errs...)

@@ -17,13 +17,13 @@ import (
 	"aval/suite"
 )
 
-// network is the validators under test.
+// network is the validators under test, and the empty node that catches up with them in the end.
 type network struct {
 	founded *genesis.Network
 	id      suite.Hash
 	dir     string
 	fleet   *fleet.Fleet
-	clients []*client.Client
+	clients []*client.Client // one per validator
 	// debug are the addresses of the validators' profiles.
 	debug []string
 	// nodeCPUs and loadCPUs are the processors of validators and load; none means all.
@@ -33,14 +33,17 @@ type network struct {
 // debugEnv is the environment variable that names the address of a node's profiles.
 const debugEnv = "AVAL_NODE_DEBUG_LISTEN"
 
+// auditEnv is the one that lets a gateway verify every signature again: a validator that catches up does not.
+const auditEnv = "AVAL_NODE_AUDIT"
+
 // found makes a network with a real clock.
-func found(s suite.Suite, validators int, dir string) (*network, error) {
+func found(s suite.Suite, validators, observers int, dir string) (*network, error) {
 	authority, err := ledger.CompleteUSCC("11990000BENCH0000")
 	if err != nil {
 		return nil, err
 	}
 	f, err := genesis.Found(genesis.Spec{Name: "bench", Suite: s, Clock: ledger.ClockReal, Wall: ledger.Time(time.Now().UnixMilli()),
-		AuthorityID: authority, AuthorityName: "Authority", Validators: validators, Params: ledger.DefaultParams(validators)})
+		AuthorityID: authority, AuthorityName: "Authority", Validators: validators, Observers: observers, Params: ledger.DefaultParams(validators)})
 	if err != nil {
 		return nil, err
 	}
@@ -61,19 +64,25 @@ func (n *network) pin(processors int) error {
 
 // start starts the validators and waits until they answer.
 func (n *network) start(ctx context.Context, program string) error {
-	n.debug = make([]string, len(n.founded.Genesis.Validators))
+	validators := len(n.founded.Genesis.Validators)
+	n.debug = make([]string, validators)
 	var err error
 	n.fleet, err = fleet.Start(ctx, fleet.Config{Network: n.founded, Dir: filepath.Join(n.dir, "net"), Program: program, CPUs: n.nodeCPUs, Ports: 1,
+		Held: len(n.founded.Genesis.Observers),
 		Env: func(i int, ports []int) []string {
-			n.debug[i] = "127.0.0.1:" + strconv.Itoa(ports[0])
-			return []string{debugEnv + "=" + n.debug[i], "AVAL_NODE_LOG_LEVEL=warn"}
+			debug := "127.0.0.1:" + strconv.Itoa(ports[0])
+			env := []string{debugEnv + "=" + debug, "AVAL_NODE_LOG_LEVEL=warn"}
+			if i >= validators {
+				return append(env, auditEnv+"=false")
+			}
+			n.debug[i] = debug
+			return env
 		}})
 	if err != nil {
 		return err
 	}
-	for _, node := range n.fleet.Nodes {
-		c, err := client.New(client.Config{Endpoints: []string{node.URL}, Genesis: codec.MustMarshal(n.founded.Genesis), UserAgent: "aval-bench",
-			AttemptTimeout: 30 * time.Second})
+	for _, node := range n.validators() {
+		c, err := n.client(node)
 		if err != nil {
 			return err
 		}
@@ -86,6 +95,17 @@ func (n *network) start(ctx context.Context, program string) error {
 		}
 	}
 	return nil
+}
+
+// client returns a client of one node.
+func (n *network) client(node *fleet.Node) (*client.Client, error) {
+	return client.New(client.Config{Endpoints: []string{node.URL}, Genesis: codec.MustMarshal(n.founded.Genesis), UserAgent: "aval-bench",
+		AttemptTimeout: 30 * time.Second})
+}
+
+// validators returns the nodes that run from the beginning.
+func (n *network) validators() []*fleet.Node {
+	return n.fleet.Nodes[:len(n.founded.Genesis.Validators)]
 }
 
 // awaitTimeout bounds every wait for the network.
@@ -112,7 +132,7 @@ func (n *network) await(ctx context.Context, what string, ask func() (bool, erro
 
 // cpu returns the processor time of all validators so far.
 func (n *network) cpu() (sum time.Duration, err error) {
-	for _, node := range n.fleet.Nodes {
+	for _, node := range n.validators() {
 		d, err := processCPU(node.PID())
 		if err != nil {
 			return 0, err
@@ -124,7 +144,7 @@ func (n *network) cpu() (sum time.Duration, err error) {
 
 // rss returns the resident memory of the validator that has most, in bytes.
 func (n *network) rss() (most int64, err error) {
-	for _, node := range n.fleet.Nodes {
+	for _, node := range n.validators() {
 		b, err := processRSS(node.PID())
 		if err != nil {
 			return 0, err
@@ -136,7 +156,7 @@ func (n *network) rss() (most int64, err error) {
 
 // disk returns what the data of all validators takes.
 func (n *network) disk() (sum int64, err error) {
-	for _, node := range n.fleet.Nodes {
+	for _, node := range n.validators() {
 		b, err := diskUsage(filepath.Join(node.Home, "data"))
 		if err != nil {
 			return 0, err

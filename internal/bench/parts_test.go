@@ -69,6 +69,7 @@ func example() *Result {
 		BoundRatio: 1.8, Transactions: 700_000, SignUSPerTx: 61.5, LoadUSPerTx: 8.2, Machine: machine{LoadAverage: "0.10 0.20 0.30"},
 		Stages: []share{{stageVerify, 0.6, 90.7}, {stageExecute, 0.4, 60.5}}, Counted: []string{"all is there"},
 		Curve: []point{{987.6, 987, 21.4, 60.1}, {5000, 4998, 35, 110}, {9000, 8990, 120, 400}}}
+	r.setCatchUp(780_000, 90, 32*time.Second, 48*time.Second)
 	r.Overload = &overload{Factor: 3, OfferedPS: 29_629, TxPerS: 8500, ShareOfTop: 0.86, Refused: 120_000, ToldBusy: 120_000, RSSMB: 190}
 	return r
 }
@@ -141,7 +142,8 @@ func TestJSONHasTheAgreedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"tx_per_s", "p50_ms", "p99_ms", "light_p50_ms", "light_p99_ms", "light_proof_p50_ms", "cpu_ms_per_tx",
-		"rss_mb_per_validator", "disk_bytes_per_tx", "verify_us", "bound_ratio", "transactions", "refused"} {
+		"rss_mb_per_validator", "disk_bytes_per_tx", "verify_us", "bound_ratio", "transactions", "refused",
+		"catch_up_tx_per_s", "catch_up_ratio", "catch_up_cpu_ms_per_tx"} {
 		if _, ok := members[key].(float64); !ok {
 			t.Errorf("%s is %v, not a number", key, members[key])
 		}
@@ -225,6 +227,21 @@ func TestBooksMustAgree(t *testing.T) {
 		if err := agree([]books{same, other}, 10, tc.unknown); (err == nil) != tc.good {
 			t.Errorf("%s: %v", tc.name, err)
 		}
+	}
+}
+
+// Blocks of a load at a given rate came as slowly as they were asked for: the time that they took says nothing.
+func TestMakingCountsPacedLoadsAtThePeak(t *testing.T) {
+	m := making{full: 10 * time.Second}
+	m.add(&Order{InFlight: 1}, &Tally{Committed: 5000}, 5*time.Second)
+	m.add(&Order{Rate: 100}, &Tally{Committed: 2000}, 20*time.Second)
+	if got := m.seconds(1000); got != 17 {
+		t.Errorf("%g s, want 10 + 5 + 2000/1000", got)
+	}
+	var r Result
+	r.setCatchUp(8500, m.seconds(1000), 8*time.Second, 17*time.Second)
+	if r.MadeTxPerS != 500 || r.CatchUpTxPerS != 1062.5 || r.CatchUpRatio != 2.13 || r.CatchUpCPUMSPerTx != 2 {
+		t.Errorf("%+v", r)
 	}
 }
 

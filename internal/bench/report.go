@@ -82,6 +82,10 @@ func (r *Result) addFigures(row func(name, format string, args ...any)) {
 		row("made and signed before the clock started", "%.1f µs/tx", r.SignUSPerTx)
 		row("load process", "%.1f µs/tx", r.LoadUSPerTx)
 	}
+	if r.CatchUpTxPerS > 0 {
+		row("an empty node catches up", "%.0f tx/s, %.2f times the %.0f tx/s at which they were made", r.CatchUpTxPerS, r.CatchUpRatio, r.MadeTxPerS)
+		row("processor time of that node", "%.4f ms/tx", r.CatchUpCPUMSPerTx)
+	}
 	row("transactions of all loads", "%d committed, %d refused, %d failed", r.Transactions, r.Refused, r.Failed)
 	if r.Machine.LoadAverage != "" {
 		row("load average of the machine before", "%s", r.Machine.LoadAverage)

@@ -50,6 +50,16 @@ type Result struct {
 	Failed       int64  `json:"failed"`
 	FirstFailure string `json:"first_failure"`
 
+	// CatchUpTxPerS is how many transactions of the ledger a second an empty node fetched, executed and checked, from the start of
+	// its process until it had executed the validators' newest block; CatchUpS is how long that took. MadeTxPerS is the rate at
+	// which the same transactions were committed; the time of those that were offered at a given rate counts as if they had been
+	// committed at TxPerS. CatchUpRatio is the one over the other, CatchUpCPUMSPerTx the node's processor time per transaction.
+	CatchUpTxPerS     float64 `json:"catch_up_tx_per_s"`
+	CatchUpS          float64 `json:"catch_up_s"`
+	MadeTxPerS        float64 `json:"made_tx_per_s"`
+	CatchUpRatio      float64 `json:"catch_up_ratio"`
+	CatchUpCPUMSPerTx float64 `json:"catch_up_cpu_ms_per_tx"`
+
 	SetupS float64 `json:"setup_s"`
 	// SignUSPerTx is the processor time that making and signing one transaction took before the load, and LoadUSPerTx that of
 	// the load process.

@@ -49,13 +49,17 @@ func measureSmall(ctx context.Context, t *testing.T, cfg Config) (*Result, strin
 
 // TestWholeRuns measures real validators, small.
 func TestWholeRuns(t *testing.T) {
-	for _, cfg := range []Config{{Workload: workloadTransfer}, {Workload: workloadVoucher, Preload: 500}} {
+	for _, cfg := range []Config{{Workload: WorkloadTransfer, CatchUp: true}, {Workload: workloadVoucher, Preload: 500}} {
 		t.Run(cfg.Workload, func(t *testing.T) {
 			r, table := measureSmall(t.Context(), t, cfg)
 			t.Log(table)
 			if r.TxPerS <= 0 || r.CPUMSPerTx <= 0 || r.BoundRatio <= 0 || r.LightP50MS <= 0 || r.LightProofP50MS < r.LightP50MS/2 || r.P99MS < r.P50MS ||
 				r.RSSMBPerValidator <= 0 || r.DiskBytesPerTx <= 0 || r.Transactions == 0 {
 				t.Errorf("the result is %+v", r)
+			}
+			if r.CatchUpRatio > 0 != cfg.CatchUp || r.CatchUpTxPerS > 0 != cfg.CatchUp || r.CatchUpCPUMSPerTx > 0 != cfg.CatchUp || r.MadeTxPerS > 0 != cfg.CatchUp ||
+				strings.Contains(table, "5 ledgers") != cfg.CatchUp {
+				t.Errorf("catching up: %+v", r)
 			}
 			if r.Failed != 0 || r.Interrupted || len(r.Counted) < 2 {
 				t.Errorf("failed %d, first %q, counted %q", r.Failed, r.FirstFailure, r.Counted)
@@ -85,14 +89,14 @@ func (c *cutter) Write(b []byte) (int, error) {
 
 func TestInterruptedRunPrintsWhatWasMeasured(t *testing.T) {
 	for _, tc := range []struct {
-		at       string
-		measured bool
-	}{{"signed ahead for the load", false}, {"signed ahead for a light load", true}} {
+		at              string
+		measured, light bool
+	}{{"signed ahead for the load", false, false}, {"signed ahead for a light load", true, false}, {"an empty node catches up: block", true, true}} {
 		t.Run(tc.at, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			r, table := measureSmall(ctx, t, Config{Stderr: &cutter{at: tc.at, cancel: cancel}, Terminal: true})
-			if !r.Interrupted || !strings.Contains(table, "interrupted") || tc.measured && r.CPUMSPerTx <= 0 || r.LightP50MS != 0 {
+			r, table := measureSmall(ctx, t, Config{Stderr: &cutter{at: tc.at, cancel: cancel}, Terminal: true, CatchUp: true})
+			if !r.Interrupted || !strings.Contains(table, "interrupted") || tc.measured && r.CPUMSPerTx <= 0 || (r.LightP50MS != 0) != tc.light || r.CatchUpRatio != 0 {
 				t.Errorf("the result is %+v\n%s", r, table)
 			}
 		})

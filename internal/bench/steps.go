@@ -45,7 +45,7 @@ func (r *run) signFor(ctx context.Context, what string, txs int) (*signed, error
 func (r *run) order(file *signed, warm, counted time.Duration) *Order {
 	o := &Order{Files: []string{file.path}, InFlight: r.cfg.InFlight, Bulk: min(bulkTxs, r.cfg.InFlight), WarmUpMs: warm.Milliseconds(), CountMs: counted.Milliseconds(),
 		PatienceMs: patience.Milliseconds()}
-	for _, node := range r.net.fleet.Nodes {
+	for _, node := range r.net.validators() {
 		o.Endpoints = append(o.Endpoints, node.URL)
 	}
 	return o
@@ -54,7 +54,8 @@ func (r *run) order(file *signed, warm, counted time.Duration) *Order {
 // load runs one order, shows how it goes and books what was acknowledged. on may be nil.
 func (r *run) load(ctx context.Context, what string, o *Order, on func(*Report)) (*Tally, error) {
 	var last Tally
-	lastAt := time.Now()
+	begin := time.Now()
+	lastAt := begin
 	t, err := r.net.load(ctx, o, func(p *Report) {
 		if on != nil {
 			on(p)
@@ -67,6 +68,7 @@ func (r *run) load(ctx context.Context, what string, o *Order, on func(*Report))
 	if t == nil {
 		return nil, err
 	}
+	r.made.add(o, t, time.Since(begin))
 	r.acknowledged += t.Committed
 	r.unknown += t.Unknown
 	r.result.Transactions += t.Committed

@@ -76,6 +76,13 @@ func addRows(row func(name string, cell func(r *Result) string)) {
 		}
 		return fmt.Sprintf("%.0f (%.0f %%) at %.3g×", r.Overload.TxPerS, 100*r.Overload.ShareOfTop, r.Overload.Factor)
 	})
+	row("an empty node catches up, tx/s (times the rate of making)", func(r *Result) string {
+		if r.CatchUpTxPerS == 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.0f (%.2f)", r.CatchUpTxPerS, r.CatchUpRatio)
+	})
+	row("processor time of that node, ms/tx", number("%.4f", func(r *Result) float64 { return r.CatchUpCPUMSPerTx }))
 	row("committed / refused / failed in all loads", func(r *Result) string { return fmt.Sprintf("%d / %d / %d", r.Transactions, r.Refused, r.Failed) })
 	row("load average before", func(r *Result) string { return r.Machine.LoadAverage })
 }

@@ -16,7 +16,8 @@ func newBenchCmd(s *session) *cobra.Command {
 		Use: "bench", Short: "Measure what a network costs per transaction, on validators of your own",
 		Long: "Bench starts validators as processes on loopback, sets up parties with keys of their own through the public interface, signs\n" +
 			"transactions ahead, each once and for itself, loads the validators from another process and prints a table: throughput, latency,\n" +
-			"processor time, memory and disk per transaction. In the end it stops the validators and counts on their ledgers.\n\n" +
+			"processor time, memory and disk per transaction. Then one more, empty node catches up. In the end it stops all nodes and counts\n" +
+			"on their ledgers.\n\n" +
 			"Ctrl-C prints what was measured until then.",
 		Example: "  aval bench\n  aval bench --suite intl --json intl.json\n  aval bench --keys 2000 --duration 10s\n  aval bench --overload 3",
 		Args:    cobra.NoArgs,
@@ -24,6 +25,9 @@ func newBenchCmd(s *session) *cobra.Command {
 			var err error
 			if c.Suite, err = s.chooseSuite(suiteName); err != nil {
 				return err
+			}
+			if !cmd.Flags().Changed("catch-up") {
+				c.CatchUp = c.Workload == bench.WorkloadTransfer
 			}
 			c.Version, c.Stdout, c.Stderr, c.Terminal = programVersion(), s.sys.Stdout, s.sys.Stderr, isTerminal(s.sys.Stderr)
 			return bench.Run(cmd.Context(), c)
@@ -37,6 +41,7 @@ func newBenchCmd(s *session) *cobra.Command {
 	f.DurationVar(&c.Duration, "duration", 0, "how long load is counted after the warm-up (default 1m)")
 	f.IntVar(&c.Preload, "preload", 0, "live lots that stand on the ledger before the load")
 	f.Float64Var(&c.Overload, "overload", 0, "then offer so many times the peak; keeps the load to a processor of its own")
+	f.BoolVar(&c.CatchUp, "catch-up", true, "in the end let an empty node catch up (default for the workload transfer only)")
 	f.Float64Var(&c.Rate, "rate", 0, "transactions to offer in a second (default: as many as the network takes)")
 	f.IntVar(&c.InFlight, "in-flight", 4000, "transactions under way at a time under full load")
 	f.StringVar(&c.Plot, "plot", "", "file that receives a plot of latency against throughput (SVG), measured at several more rates")

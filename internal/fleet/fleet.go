@@ -27,6 +27,8 @@ type Config struct {
 	Env func(i int, ports []int) []string
 	// Ports is how many free ports each node needs beside those for HTTP and links.
 	Ports int
+	// Held is how many of the last nodes Start leaves for whoever wants them to call Node.Start.
+	Held int
 	// CPUs are the processors that nodes may run on, from 0; none means all.
 	CPUs []int
 	// SealIterations is the cost of opening key files. The passphrase is random: stretching protects nothing more.
@@ -78,7 +80,7 @@ func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 		}
 		f.Nodes = append(f.Nodes, n)
 	}
-	for _, n := range f.Nodes {
+	for _, n := range f.Nodes[:max(0, len(f.Nodes)-cfg.Held)] {
 		if err := n.Start(); err != nil {
 			return nil, errors.Join(err, f.Stop())
 		}
