@@ -148,6 +148,11 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	select {
+	case <-g.enough: // it is handed in again: whoever lacks the batch fetches it once it is ordered
+		return g.certificate, nil
+	default:
+	}
 	others := in.others(g)
 	asked := min(g.need, len(others)) // how many of the others are asked to verify
 	if len(others) < len(g.set) {
@@ -156,6 +161,13 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 	for k, i := range others {
 		in.offer(f, g, offer{i, k < asked})
 	}
+	askNext := func() {
+		if asked < len(others) {
+			in.metrics.escalated.Inc()
+			in.offer(f, g, offer{others[asked], true})
+			asked++
+		}
+	}
 	patience := in.cfg.Clock.NewTimer(verifyPatience)
 	defer patience.Stop()
 	for {
@@ -163,14 +175,11 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 		case <-g.enough:
 			return g.certificate, nil
 		case <-g.failed:
-			if asked < len(others) {
-				in.offer(f, g, offer{others[asked], true})
-				asked++
-			}
+			askNext()
 		case <-patience.C():
 			in.noteSlow(g, others[:asked])
-			for ; asked < len(others); asked++ {
-				in.offer(f, g, offer{others[asked], true})
+			for asked < len(others) {
+				askNext()
 			}
 		case <-ctx.Done():
 			return nil, errors.Join(g.missing(), ctx.Err())

@@ -25,6 +25,9 @@ type Chain interface {
 	Genesis() *ledger.Genesis
 	Epoch() (uint64, ledger.ValidatorSet)
 	Now() ledger.Time
+	// Spent reports whether a transaction id was spent in the replay window: so recently that a transaction that may still
+	// be included could be the one. It is cheap.
+	Spent(id suite.Hash) bool
 	// SpentBy returns the receipt that spent the transaction id, or nil if none has.
 	SpentBy(id suite.Hash) (*ledger.Receipt, error)
 	// Hold checks and durably stores a batch that origin sent; VerifyHeld verifies the signatures in it. HoldOwn takes one
@@ -286,7 +289,7 @@ func (in *Intake) examine(raw []byte) (*pending, *Ticket, error) {
 	}
 	s := in.cfg.Chain.Suite()
 	t := &Ticket{ID: tx.Tx.ID(s), Signed: s.Hash(ledger.DomainSignedTx, raw), done: make(chan struct{})}
-	if known, err := in.known(t); known != nil || err != nil {
+	if known, err := in.known(t, tx.Tx.ValidUntil); known != nil || err != nil {
 		return nil, known, err
 	}
 	if err := in.checkWindow(tx.Tx.ValidUntil); err != nil {
@@ -319,12 +322,15 @@ func (in *Intake) checkWindow(validUntil ledger.Time) error {
 }
 
 // known returns a ticket for a transaction that is under way or done, or nil.
-func (in *Intake) known(t *Ticket) (*Ticket, error) {
+func (in *Intake) known(t *Ticket, validUntil ledger.Time) (*Ticket, error) {
 	in.mu.Lock()
 	p := in.bySigned[t.Signed]
 	in.mu.Unlock()
 	if p != nil {
 		return p.ticket, nil
+	}
+	if validUntil >= in.cfg.Chain.Now() && !in.cfg.Chain.Spent(t.ID) {
+		return nil, nil
 	}
 	receipt, err := in.cfg.Chain.SpentBy(t.ID)
 	if err != nil || receipt == nil {

@@ -785,7 +785,7 @@ func TestMetrics(t *testing.T) {
 				got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
-		want := map[string]float64{"aval_intake_admitted_total": 2, "aval_intake_batches_total": 1, "aval_intake_resent_total": 1,
+		want := map[string]float64{"aval_intake_admitted_total": 2, "aval_intake_batches_total": 1, "aval_intake_resent_total": 1, "aval_intake_verify_escalated_total": 0,
 			"aval_intake_refused_total/ENCODING": 1, "aval_intake_pending": 1, "aval_intake_pending_bytes": float64(len(raw)), "aval_intake_flights": 1}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			b.Errorf("metrics %v, want %v", got, want)

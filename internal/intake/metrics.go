@@ -13,8 +13,8 @@ import (
 type metrics struct {
 	in *Intake
 
-	admitted, batches, resent prometheus.Counter
-	refused                   *prometheus.CounterVec
+	admitted, batches, resent, escalated prometheus.Counter
+	refused                              *prometheus.CounterVec
 
 	pending, pendingBytes, flights *prometheus.Desc
 }
@@ -31,6 +31,7 @@ func newMetrics(in *Intake) *metrics {
 		admitted:     prometheus.NewCounter(counter("admitted_total", "Submissions taken in, repetitions included.")),
 		batches:      prometheus.NewCounter(counter("batches_total", "Batches made.")),
 		resent:       prometheus.NewCounter(counter("resent_total", "Batches handed in again because they stayed unordered.")),
+		escalated:    prometheus.NewCounter(counter("verify_escalated_total", "Validators asked to verify a batch in the place of others that were slow or refused.")),
 		refused:      prometheus.NewCounterVec(counter("refused_total", "Submissions refused, by code."), []string{"code"}),
 		pending:      gauge("pending", "Transactions admitted and not yet executed."),
 		pendingBytes: gauge("pending_bytes", "Bytes of those."),
@@ -55,7 +56,7 @@ func (m *metrics) unregister() {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.admitted, m.batches, m.resent, m.refused}
+	return []prometheus.Collector{m.admitted, m.batches, m.resent, m.escalated, m.refused}
 }
 
 // Describe implements prometheus.Collector.
