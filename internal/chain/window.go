@@ -66,8 +66,12 @@ func (w *window) len() int { return len(w.until) }
 type spentView struct{ c *Chain }
 
 // Spent implements exec.Window.
-func (v spentView) Spent(id suite.Hash) bool {
-	v.c.mu.Lock()
-	defer v.c.mu.Unlock()
-	return v.c.spent.has(id)
+func (v spentView) Spent(id suite.Hash) bool { return v.c.Spent(id) }
+
+// Spent reports whether an executed block spent a transaction id in the replay window. One that was spent before it cannot be
+// that of a transaction whose valid_until has not passed.
+func (c *Chain) Spent(id suite.Hash) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spent.has(id)
 }

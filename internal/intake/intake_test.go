@@ -103,6 +103,12 @@ func (c *fakeChain) batch(digest suite.Hash) (string, bool) {
 	return string(body), ok
 }
 
+func (c *fakeChain) Spent(id suite.Hash) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spent[id] != nil || c.err != nil
+}
+
 func (c *fakeChain) SpentBy(id suite.Hash) (*ledger.Receipt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
