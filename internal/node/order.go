@@ -179,20 +179,22 @@ const (
 	tickDelay = 10 * time.Millisecond
 	// tickPoll is how often due-date work is looked for in a quiet network, and a tick that got lost is sent again.
 	tickPoll = time.Second
+	// tickOverdue is how long after the newest block a tick is sent even if transactions wait.
+	tickOverdue = ledger.Minute
 )
 
-// tickLoop submits ticks while results stand uncertified or time-driven work is due. While blocks keep coming it waits:
-// they certify what came before.
+// tickLoop submits ticks while results stand uncertified or time-driven work is due. While blocks keep coming, or transactions
+// wait that will make one, it leaves it to those; but not if none came for tickOverdue.
 func (n *Node) tickLoop(ctx context.Context) error {
 	timer := n.cfg.Clock.NewTimer(tickPoll)
 	defer timer.Stop()
 	for {
-		_, changed := n.chain.Progress()
+		progress, changed := n.chain.Progress()
 		tick, need, err := n.chain.NeedTick()
 		if err != nil {
 			return fmt.Errorf("node: %w", err)
 		}
-		if need && n.intake.Load().Pending() == 0 {
+		if need && (n.intake.Load().Pending() == 0 || n.chain.Now()-progress.Wall > tickOverdue) {
 			if err := n.sendTick(ctx, tick); err != nil && ctx.Err() == nil {
 				n.log.DebugContext(ctx, "tick not submitted", slog.Uint64("height", uint64(tick.Height)), slog.Any("error", err))
 			}
