@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,7 @@ func newCluster(t *testing.T, s string, validators, observers int) *cluster {
 	t.Helper()
 	c := foundCluster(t, s, validators, observers)
 	c.startBut()
+	c.meshed()
 	return c
 }
 
@@ -108,18 +110,30 @@ func (c *cluster) configure(validators, observers int) {
 	}
 }
 
+// ports counts those that were looked at; other processes begin elsewhere.
+var ports = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(20_000))
+	return &n
+}()
+
+// freeAddress returns an address on loopback that nobody listens on. Its port is not one that the system hands out by itself,
+// lest somebody has it for a connection when the node wants it, for the first time or again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 12_000+ports.Add(1)%20_000)
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			continue // somebody has it
+		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}()
-	return l.Addr().String()
+		return address
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 func (c *cluster) start(i int) {

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"aval/codec"
 	"aval/internal/transport"
@@ -184,6 +186,49 @@ func TestLiarOriginFloods(t *testing.T) {
 		t.Errorf("%d batches are held for one origin, %d were refused", taken.Load(), busy.Load())
 	}
 	end()
+}
+
+// A liar sends forged certificates as fast as its links carry them. Those of others come through meanwhile.
+func TestLiarOriginFloodsCertificates(t *testing.T) {
+	c, puppets := honestFour(t, "intl", -1, ends{})
+	p := puppets[0]
+	tx, _ := c.scopeTx()
+	body, digest := p.batch(codec.MustMarshal(tx))
+	forged := &ledger.BatchCertificate{Head: *p.head(body), Acks: p.mustPush(body, true, 0, 1, 2)}
+	forged.Acks[2].Sig[5] ^= 1 // two good ones cost the reader a verification each
+	request := orderingRequest(forged)
+	ctx, over := context.WithCancel(t.Context())
+	defer over()
+	sent := make(chan int, 1)
+	go func() {
+		count, burst := 0, time.NewTicker(5*time.Millisecond)
+		defer burst.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				sent <- count
+				return
+			case <-burst.C:
+			}
+			for k := range 400 {
+				if p.links.Send(p.key(k%4), transport.Intake, request) == nil { // else its queue is full
+					count++
+				}
+			}
+		}
+	}()
+	end := c.traffic(0, 4)
+	begin := time.Now()
+	for range 5 {
+		c.mustOpenScope(c.client(4))
+	}
+	t.Logf("five transactions in %v", time.Since(begin))
+	over()
+	n := <-sent
+	end()
+	if n < 1000 || c.ordered(0, digest) != 0 {
+		t.Errorf("after %d forged certificates the batch was ordered %d times", n, c.ordered(0, digest))
+	}
 }
 
 // A liar sends certificates that are forged, too small, out of order, of another network or epoch, or old; and rubbish.

@@ -351,6 +351,7 @@ func (c *cluster) tookEffect(i int, tx *ledger.SignedTx) *ledger.Receipt {
 		}
 		return spent != nil
 	})
+	c.await(i, spent.Height)
 	progress, _ := chain.Progress()
 	count := 0
 	for h := ledger.Height(1); h <= progress.Executed; h++ {
