@@ -187,11 +187,11 @@ func (r *run) measure(ctx context.Context) (err error) {
 	if err := r.setUp(ctx); err != nil {
 		return err
 	}
-	estimate, err := r.estimate(ctx)
+	perSecond, err := r.estimate(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.peak(ctx, estimate); err != nil {
+	if err := r.peak(ctx, perSecond); err != nil {
 		return err
 	}
 	return r.furtherSteps(ctx)

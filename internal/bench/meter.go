@@ -11,6 +11,9 @@ type meter struct {
 	run    *run
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	// ended is over when no more is to be watched, but what has begun may be finished.
+	ended context.Context //nolint:containedctx // see ctx
+	end   context.CancelFunc
 	// cpuBefore is the validators' processor time before the load, diskBefore what their data took, committedBefore what had
 	// been acknowledged.
 	cpuBefore       time.Duration
@@ -30,6 +33,7 @@ const rssEvery = 500 * time.Millisecond
 func (r *run) watch(ctx context.Context) (*meter, error) {
 	m := &meter{run: r, committedBefore: r.acknowledged}
 	m.ctx, m.cancel = context.WithCancel(ctx)
+	m.ended, m.end = context.WithCancel(m.ctx)
 	var err error
 	if m.diskBefore, err = r.net.disk(); err == nil {
 		m.cpuBefore, err = r.net.cpu()
@@ -39,7 +43,7 @@ func (r *run) watch(ctx context.Context) (*meter, error) {
 		return nil, err
 	}
 	m.tasks.Go(func() {
-		for m.ctx.Err() == nil {
+		for m.ended.Err() == nil {
 			b, err := r.net.rss()
 			m.mu.Lock()
 			m.rss = max(m.rss, b)
@@ -47,7 +51,7 @@ func (r *run) watch(ctx context.Context) (*meter, error) {
 				m.err = err
 			}
 			m.mu.Unlock()
-			pause(m.ctx, rssEvery)
+			pause(m.ended, rssEvery)
 		}
 	})
 	return m, nil
@@ -59,15 +63,22 @@ func (m *meter) report(p *Report) {
 		return
 	}
 	m.tasks.Go(func() {
-		got := m.run.net.profile(m.ctx, m.run.cfg.Duration-2*time.Second, m.run.dir)
+		got := m.run.net.profile(m.ctx, m.run.cfg.Duration-2*time.Second, func() bool { return m.ended.Err() != nil }, m.run.dir)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.profiles = got
 	})
 }
 
-// close ends watching and waits until it has ended.
+// finish ends watching and waits for what has begun.
+func (m *meter) finish() {
+	m.end()
+	m.tasks.Wait()
+}
+
+// close ends watching at once and waits until it has ended.
 func (m *meter) close() {
+	m.end()
 	m.cancel()
 	m.tasks.Wait()
 }

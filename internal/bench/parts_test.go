@@ -56,8 +56,11 @@ func TestProcessorTimeGoesToTheInnermostStage(t *testing.T) {
 			t.Errorf("%s takes %g µs, want %g", s.Stage, s.USPerTx, want)
 		}
 	}
-	p.err = errors.New("no profile")
-	if p.split(1) != nil || (&profiles{}).split(1) != nil {
+	p.err = errors.New("no more profiles")
+	if p.split(1) == nil {
+		t.Error("a load that ended early has no split")
+	}
+	if none := (*profiles)(nil); none.split(1) != nil || (&profiles{err: p.err}).split(1) != nil {
 		t.Error("a split without profiles")
 	}
 }
@@ -226,6 +229,29 @@ func TestBooksMustAgree(t *testing.T) {
 		tc.change(&other)
 		if err := agree([]books{same, other}, 10, tc.unknown); (err == nil) != tc.good {
 			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+func TestEnoughIsSignedForTheBestSecond(t *testing.T) {
+	var f fastest
+	done := int64(0)
+	for i := range 20 { // quarters of a second: slow, then fast, then slow
+		f.note(time.Duration(i)*250*time.Millisecond, done)
+		done += 100
+		if i >= 8 && i < 13 {
+			done += 400
+		}
+	}
+	if f.rate != 2000 {
+		t.Errorf("the best second had %g, want 2000", f.rate)
+	}
+	if (&fastest{}).rate != 0 {
+		t.Error("a rate from nothing")
+	}
+	for _, tc := range []struct{ best, possible, want float64 }{{1000, 1000, 1250}, {1000, 1600, 1760}, {1000, 9000, 2000}, {1000, 10, 1250}} {
+		if got := toSign(tc.best, tc.possible); got < tc.want-0.01 || got > tc.want+0.01 {
+			t.Errorf("best %g, possible %g: %g are signed, want %g", tc.best, tc.possible, got, tc.want)
 		}
 	}
 }

@@ -89,38 +89,76 @@ func stageOfStack(s *profile.Sample) stage {
 	return stageRuntime
 }
 
-// profileMost is how long the validators are profiled at most, profileLeast how long at least.
+// profileMost is how long the validators are profiled at most. They are profiled piece by piece, each as long as profilePiece
+// but at least profileLeast, so that there is a profile of a load that ends early, too.
 const (
 	profileMost  = 30 * time.Second
+	profilePiece = 4 * time.Second
 	profileLeast = time.Second
 )
 
 // profiles are the CPU profiles of all validators over the same time.
 type profiles struct {
 	all []*profile.Profile
+	// err says why there are not more of them.
 	err error
 }
 
-// profile fetches the CPU profiles of all validators over d and keeps them as files in dir.
-func (n *network) profile(ctx context.Context, d time.Duration, dir string) *profiles {
-	d = max(profileLeast, min(d, profileMost))
-	out := &profiles{all: make([]*profile.Profile, len(n.debug))}
-	errs := make([]error, len(n.debug))
+// profile fetches CPU profiles of all validators over d, until one fails or the load has ended, and keeps them as files in
+// dir.
+func (n *network) profile(ctx context.Context, d time.Duration, ended func() bool, dir string) *profiles {
+	out := new(profiles)
+	pieces := make([][]*profile.Profile, len(n.debug))
+	for d = max(profileLeast, min(d, profileMost)); d >= profileLeast && !ended() && out.err == nil; d -= profilePiece {
+		out.err = n.profilePiece(ctx, min(d, profilePiece), pieces)
+	}
+	for i := range pieces {
+		if len(pieces[i]) == 0 {
+			continue
+		}
+		merged, err := profile.Merge(pieces[i])
+		if err == nil {
+			err = writeProfile(filepath.Join(dir, fmt.Sprintf("cpu-%d.pprof", i)), merged)
+		}
+		if err != nil {
+			out.err = errors.Join(out.err, err)
+			continue
+		}
+		out.all = append(out.all, merged)
+	}
+	return out
+}
+
+// profilePiece adds the profile of every validator over d to its pieces, or none.
+func (n *network) profilePiece(ctx context.Context, d time.Duration, pieces [][]*profile.Profile) error {
+	got, errs := make([]*profile.Profile, len(n.debug)), make([]error, len(n.debug))
 	var wg sync.WaitGroup
 	for i := range n.debug {
-		wg.Go(func() {
-			out.all[i], errs[i] = fetchProfile(ctx, n.debug[i], d, filepath.Join(dir, fmt.Sprintf("cpu-%d.pprof", i)))
-		})
+		wg.Go(func() { got[i], errs[i] = fetchProfile(ctx, n.debug[i], d) })
 	}
 	wg.Wait()
-	out.err = errors.Join(errs...)
-	return out
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i := range got {
+		pieces[i] = append(pieces[i], got[i])
+	}
+	return nil
+}
+
+func writeProfile(path string, p *profile.Profile) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return p.Write(file)
 }
 
 // profileBytesMax bounds the profile of one node.
 const profileBytesMax = 64 << 20
 
-func fetchProfile(ctx context.Context, address string, d time.Duration, path string) (p *profile.Profile, err error) {
+func fetchProfile(ctx context.Context, address string, d time.Duration) (p *profile.Profile, err error) {
 	url := "http://" + address + "/debug/pprof/profile?seconds=" + strconv.Itoa(int(d.Seconds()))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -138,9 +176,6 @@ func fetchProfile(ctx context.Context, address string, d time.Duration, path str
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("profile of %s: %s", address, resp.Status)
 	}
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		return nil, err
-	}
 	return profile.ParseData(raw)
 }
 
@@ -154,7 +189,7 @@ type share struct {
 
 // split returns the stages' shares of perTx, none if there is no profile.
 func (p *profiles) split(perTx time.Duration) []share {
-	if p == nil || p.err != nil {
+	if p == nil {
 		return nil
 	}
 	sums := map[stage]int64{}

@@ -109,8 +109,7 @@ func (r *Result) addPoint(rate float64, t *Tally) {
 
 // setPeak works out the figures of the full load.
 func (r *Result) setPeak(run *run, m *meter, t *Tally) error {
-	m.cancel()
-	m.tasks.Wait()
+	m.finish()
 	if m.err != nil {
 		return m.err
 	}
@@ -138,11 +137,10 @@ func (r *Result) setPeak(run *run, m *meter, t *Tally) error {
 	r.CPUMSPerTx = round4(millis(perTx))
 	f := ledger.ValidatorSet(make([]ledger.Validator, r.Validators)).Faulty()
 	r.BoundRatio = round(micros(perTx) / (float64(f+1) * r.VerifyUS * run.work.signatures()))
-	if m.profiles != nil && m.profiles.err != nil && !r.Interrupted {
-		run.out.say("no split by stage: %v", m.profiles.err)
-	}
 	if split := m.profiles.split(perTx); split != nil {
 		r.Stages = split
+	} else if m.profiles != nil && m.profiles.err != nil {
+		run.out.say("no split by stage: %v", m.profiles.err)
 	}
 	return nil
 }

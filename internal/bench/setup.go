@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -28,85 +27,91 @@ type setup struct {
 	done atomic.Int64
 }
 
-// setupBulkBytes closes one bulk submission of the setup.
-const setupBulkBytes = api.BatchBytesMax / 2
-
-// setupPatience is for how long what was not answered is submitted again, less than it may be included.
-const setupPatience = 8 * time.Minute
-
-// setupTxs is how many transactions of the setup go into one bulk submission at most.
-const setupTxs = 16
+const (
+	// setupBulkBytes and setupTxs close one bulk submission of the setup.
+	setupBulkBytes = 128 << 10
+	setupTxs       = 64
+	// setupBulks is how many bulk submissions are under way: enough that the validators never wait for this process.
+	setupBulks = 16
+	// setupPatience is for how long what was not answered is submitted again, less than it may be included.
+	setupPatience = 8 * time.Minute
+)
 
 // submit makes transactions 0 to count−1 on all processors and submits them in bulk, in no order. All must take effect.
 func (s *setup) submit(ctx context.Context, what string, count int, build func(i int) (*ledger.SignedTx, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fail := func(err error) {
+		if err != nil {
+			cancel(fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	bulks := make(chan *bulk)
+	var builders, senders sync.WaitGroup
 	var next, done atomic.Int64
-	workers := 2 * runtime.GOMAXPROCS(0)
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for k := range workers {
-		wg.Go(func() {
-			b := bulk{setup: s, via: s.clients[k%len(s.clients)]}
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				full, err := b.add(i, count, build)
-				if err == nil && full {
-					var n int
-					n, err = b.flush(ctx)
-					s.out.show("%s: %d of %d", what, done.Add(int64(n)), count)
-				}
-				if err != nil {
-					errs[k] = fmt.Errorf("%s: %w", what, err)
-					cancel()
+	for range min(count, runtime.GOMAXPROCS(0)) {
+		builders.Go(func() {
+			for more := true; more && ctx.Err() == nil; {
+				b := new(bulk)
+				var err error
+				if more, err = b.fill(&next, count, build); err != nil {
+					fail(err)
 					return
 				}
-				if i >= count {
-					return
+				select {
+				case bulks <- b:
+				case <-ctx.Done():
 				}
 			}
 		})
 	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
+	for k := range setupBulks {
+		senders.Go(func() {
+			for b := range bulks {
+				n, err := s.flush(ctx, s.clients[k%len(s.clients)], b)
+				fail(err)
+				s.out.show("%s: %d of %d", what, done.Add(int64(n)), count)
+			}
+		})
 	}
-	return ctx.Err()
+	builders.Wait()
+	close(bulks)
+	senders.Wait()
+	return context.Cause(ctx)
 }
 
 // bulk collects transactions for one submission.
 type bulk struct {
-	setup *setup
-	via   *client.Client
 	txs   [][]byte
 	bytes int
 }
 
-// add makes transaction i, if there is one, and reports whether it is time to submit.
-func (b *bulk) add(i, count int, build func(i int) (*ledger.SignedTx, error)) (full bool, err error) {
-	if i >= count {
-		return len(b.txs) > 0, nil
+// fill makes the transactions of one submission and reports whether there are more.
+func (b *bulk) fill(next *atomic.Int64, count int, build func(i int) (*ledger.SignedTx, error)) (more bool, err error) {
+	for len(b.txs) < setupTxs && b.bytes < setupBulkBytes {
+		i := int(next.Add(1)) - 1
+		if i >= count {
+			return false, nil
+		}
+		tx, err := build(i)
+		if err != nil {
+			return false, err
+		}
+		raw, err := codec.Marshal(tx)
+		if err != nil {
+			return false, err
+		}
+		b.txs = append(b.txs, raw)
+		b.bytes += len(raw)
 	}
-	tx, err := build(i)
-	if err != nil {
-		return false, err
-	}
-	raw, err := codec.Marshal(tx)
-	if err != nil {
-		return false, err
-	}
-	b.txs = append(b.txs, raw)
-	b.bytes += len(raw)
-	return len(b.txs) == setupTxs || b.bytes > setupBulkBytes, nil
+	return true, nil
 }
 
-// flush submits what was collected and waits until all of it is committed.
-func (b *bulk) flush(ctx context.Context) (int, error) {
+// flush submits what was collected via one validator and waits until all of it is committed.
+func (s *setup) flush(ctx context.Context, via *client.Client, b *bulk) (int, error) {
 	left, deadline := b.txs, time.Now().Add(setupPatience)
-	count := len(left)
-	b.txs, b.bytes = nil, 0
 	for len(left) > 0 {
-		answers, err := b.via.SubmitBatch(ctx, left, api.WaitCommitted)
+		answers, err := via.SubmitBatch(ctx, left, api.WaitCommitted)
 		if err != nil && (ctx.Err() != nil || time.Now().After(deadline)) {
 			return 0, err
 		}
@@ -122,7 +127,7 @@ func (b *bulk) flush(ctx context.Context) (int, error) {
 			case a.Code != ledger.CodeOK:
 				return 0, ledger.Failf(a.Code, "%s", a.Message)
 			default:
-				b.setup.done.Add(1)
+				s.done.Add(1)
 			}
 		}
 		if left = again; len(left) > 0 {
@@ -133,7 +138,7 @@ func (b *bulk) flush(ctx context.Context) (int, error) {
 			}
 		}
 	}
-	return count, nil
+	return len(b.txs), nil
 }
 
 // tx makes a transaction for the setup, signed by signers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -90,39 +91,97 @@ const (
 	estimateTime = 4 * time.Second
 )
 
-// estimate returns about how many transactions a second the network takes. It warms everything up, too.
+// spare is how many more transactions than the estimate asks for are signed at least, spareMost at most.
+const (
+	spare     = 1.25
+	spareMost = 2
+)
+
+// estimate returns about how many transactions a second are to be signed so that they suffice: more than the network took in its
+// best second, and if the processors were busy with other things, which may end, as many as they could have served. It
+// warms everything up, too.
 func (r *run) estimate(ctx context.Context) (float64, error) {
 	if r.cfg.Rate > 0 {
-		return r.cfg.Rate, nil
+		return r.cfg.Rate * 1.02, nil
 	}
-	span := min(estimateTime, r.cfg.Duration/2)
+	span := max(shortest, min(estimateTime, r.cfg.Duration/2))
 	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*span/estimateTime))
 	if err != nil {
 		return 0, err
 	}
 	begin := time.Now()
-	t, err := r.load(ctx, "estimate", r.order(file, span/4, span), nil)
+	cpu, err := r.net.cpu()
+	if err != nil {
+		return 0, err
+	}
+	var seen fastest
+	t, err := r.load(ctx, "estimate", r.order(file, span/4, span), func(p *Report) { seen.note(time.Since(begin), p.Tally.Committed) })
 	if err != nil {
 		return 0, err
 	}
 	if t.Committed == 0 && ctx.Err() == nil {
 		return 0, fmt.Errorf("nothing was committed within %s: %s", time.Since(begin), t.FirstFailure)
 	}
-	return max(perSecond(t), float64(t.Committed)/time.Since(begin).Seconds()), ctx.Err()
+	after, err := r.net.cpu()
+	if err != nil {
+		return 0, err
+	}
+	busy := (after - cpu).Seconds() + float64(t.CPUMs)/1000
+	return toSign(max(seen.rate, perSecond(t)), float64(t.Committed)*float64(runtime.NumCPU())/max(busy, 0.001)), ctx.Err()
 }
 
-// spare is how many more transactions are signed than the estimate asks for.
-const spare = 1.35
+// toSign returns how many transactions a second to sign if best were committed in the best second and the processors can
+// serve possible.
+func toSign(best, possible float64) float64 {
+	return max(best*spare, min(best*spareMost, possible*1.1))
+}
 
-// peak measures throughput, cost, memory and disk under full load, or at the rate that was asked for.
-func (r *run) peak(ctx context.Context, estimate float64) error {
-	count := int(estimate*(warmUp+r.cfg.Duration).Seconds()*spare) + r.cfg.InFlight
+// fastest finds the best second of a load.
+type fastest struct {
+	at   []time.Duration
+	done []int64
+	rate float64
+}
+
+// note takes down how many were done until then.
+func (f *fastest) note(at time.Duration, done int64) {
+	f.at, f.done = append(f.at, at), append(f.done, done)
+	for len(f.at) > 1 && at-f.at[1] >= time.Second {
+		f.at, f.done = f.at[1:], f.done[1:]
+	}
+	if span := at - f.at[0]; span >= time.Second {
+		f.rate = max(f.rate, float64(done-f.done[0])/span.Seconds())
+	}
+}
+
+// peakTries is how often the full load is begun again because what was signed did not last for peakEnough of the time.
+const (
+	peakTries  = 3
+	peakEnough = 0.75
+)
+
+// peak measures throughput, cost, memory and disk under full load, or at the rate that was asked for. rate is how many
+// transactions to sign for a second.
+func (r *run) peak(ctx context.Context, rate float64) error {
+	for try := 1; ; try++ {
+		again, err := r.tryPeak(ctx, rate, try == peakTries)
+		if err != nil || !again {
+			return err
+		}
+		rate *= 2
+		r.out.say("the transactions signed ahead ran out: once more, with twice as many")
+	}
+}
+
+// tryPeak reports whether what was signed lasted too short to measure anything; then nothing is, unless it is the last try.
+func (r *run) tryPeak(ctx context.Context, rate float64, last bool) (again bool, err error) {
+	count := int(rate*(warmUp+r.cfg.Duration).Seconds()) + 2*r.cfg.InFlight
 	file, err := r.signFor(ctx, "the load", count)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := r.net.idle(ctx); err != nil {
-		return err
+		return false, err
 	}
 	o := r.order(file, warmUp, r.cfg.Duration)
 	if r.cfg.Rate > 0 {
@@ -130,14 +189,17 @@ func (r *run) peak(ctx context.Context, estimate float64) error {
 	}
 	m, err := r.watch(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer m.close()
 	t, err := r.load(ctx, "load", o, m.report)
 	if t == nil {
-		return err
+		return false, err
 	}
-	return r.settlePeak(m, t, err)
+	if err == nil && !last && t.RanOut && t.WindowMs < peakEnough*float64(o.CountMs) {
+		return true, ctx.Err()
+	}
+	return false, r.settlePeak(m, t, err)
 }
 
 // settlePeak waits until everything that the load caused is done and works out the figures. It is done for an interrupted
