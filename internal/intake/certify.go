@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// verifyPatience is how long those asked to verify a batch are waited for before all others are asked too. Whoever let us
-	// wait so long, or could not be reached, is asked last for as long as slowFor.
+	// verifyPatience is how long those asked to verify a batch are waited for before as many others are asked in their place, no
+	// more, since it may be the load that made them slow. Whoever let us wait so long, or could not be reached, is asked last
+	// for as long as slowFor.
 	verifyPatience = 500 * time.Millisecond
 	slowFor        = 10 * time.Second
 	// pushTimeout bounds one push, pushPause is how long after one that failed the next is tried; it doubles up to pushPauseMax.
@@ -42,7 +43,7 @@ type gathering struct {
 	// certificate is encoded, nil until there are enough; then enough is closed.
 	certificate []byte
 	enough      chan struct{}
-	// failed has a token when a validator that was asked to verify did not at once.
+	// failed has a token for each validator that was asked to verify and refused.
 	failed chan struct{}
 }
 
@@ -72,15 +73,11 @@ func (g *gathering) add(a *ledger.BatchAck) {
 // enough that verified; nil if there is none. The caller holds mu.
 func (g *gathering) choose() []ledger.BatchAck {
 	acks := make([]ledger.BatchAck, 0, len(g.acks))
-	verified := 0
 	for _, a := range g.acks {
 		acks = append(acks, a)
-		if a.Verified {
-			verified++
-		}
 	}
 	most := max(g.set.Quorum(), g.need)
-	if len(acks) < most || verified < g.need {
+	if len(acks) < most || g.verified() < g.need {
 		return nil
 	}
 	slices.SortFunc(acks, func(a, b ledger.BatchAck) int {
@@ -102,6 +99,23 @@ func (g *gathering) has(validator uint16, verified bool) bool {
 	defer g.mu.Unlock()
 	a, ok := g.acks[validator]
 	return ok && (a.Verified || !verified)
+}
+
+// lacking returns how many more must verify the batch.
+func (g *gathering) lacking() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.need-g.verified())
+}
+
+// verified counts those that verified the batch. The caller holds mu.
+func (g *gathering) verified() (n int) {
+	for _, a := range g.acks {
+		if a.Verified {
+			n++
+		}
+	}
+	return n
 }
 
 // begin returns false if the same is being offered already; otherwise the caller calls end.
@@ -131,14 +145,8 @@ func (g *gathering) fail() {
 func (g *gathering) missing() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	verified := 0
-	for _, a := range g.acks {
-		if a.Verified {
-			verified++
-		}
-	}
 	return fmt.Errorf("intake: batch %s is held by %d validators and verified by %d; %d and %d are needed",
-		g.digest, len(g.acks), verified, g.set.Quorum(), g.need)
+		g.digest, len(g.acks), g.verified(), g.set.Quorum(), g.need)
 }
 
 // certify has validators hold the batch of f until there is a certificate, and returns that encoded. The validators that are
@@ -178,9 +186,10 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 			askNext()
 		case <-patience.C():
 			in.noteSlow(g, others[:asked])
-			for asked < len(others) {
+			for range g.lacking() {
 				askNext()
 			}
+			patience.Reset(verifyPatience)
 		case <-ctx.Done():
 			return nil, errors.Join(g.missing(), ctx.Err())
 		}
@@ -235,7 +244,7 @@ func (in *Intake) gather(f *flight) (*gathering, error) {
 	}
 	g := &gathering{head: head, digest: digest, set: set, need: head.VerifiersNeeded(set, in.cfg.Chain.Genesis().Params.VerifyQuorum),
 		plain: codec.MustMarshal(&Push{Body: body}), verify: codec.MustMarshal(&Push{Body: body, Verify: true}),
-		acks: map[uint16]ledger.BatchAck{}, offering: map[offer]struct{}{}, enough: make(chan struct{}), failed: make(chan struct{}, 1)}
+		acks: map[uint16]ledger.BatchAck{}, offering: map[offer]struct{}{}, enough: make(chan struct{}), failed: make(chan struct{}, len(set))}
 	if isValidator {
 		own, err := in.attestor.ack(digest, head.Epoch, true)
 		if err != nil {
@@ -264,7 +273,9 @@ func (in *Intake) offer(f *flight, g *gathering, o offer) {
 			in.log.Debug("batch not acknowledged", slog.Any("batch", g.digest), slog.String("validator", g.set[o.validator].Name), slog.Any("error", err))
 			if o.verify {
 				in.noteSlow(g, []uint16{o.validator})
-				g.fail()
+				if pause == pushPause { // the first time
+					g.fail()
+				}
 			}
 			if !in.pausePush(f, g, pause) {
 				return
