@@ -252,7 +252,7 @@ func (r *run) light(ctx context.Context) error {
 // curveShares are the shares of the peak at which latency is measured for the plot, curveTime for how long each.
 var curveShares = []float64{0.25, 0.5, 0.7, 0.85, 0.95}
 
-const curveTime = 6 * time.Second
+const curveTime = 4 * time.Second
 
 // curve measures latency at several rates.
 func (r *run) curve(ctx context.Context) error {
