@@ -76,7 +76,7 @@ type Intake struct {
 
 // Store bounds what the node keeps in memory.
 type Store struct {
-	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Block cache of each of the two stores."`
+	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Cache of the store of blocks; that of the state takes a quarter beside it."`
 }
 
 // Crypto says how signatures are verified and messages hashed; the results are the same.

@@ -31,7 +31,7 @@ func Settings() []Setting {
 		{"log.format", "text or json", func(n *Node) any { return &n.Log.Format }},
 		{"intake.batch_age_ms", "how long a batch waits for company, ms", func(n *Node) any { return &n.Intake.BatchAgeMs }},
 		{"intake.pending_max", "transactions under way, at most", func(n *Node) any { return &n.Intake.PendingMax }},
-		{"store.cache_bytes", "block cache of each store", func(n *Node) any { return &n.Store.CacheBytes }},
+		{"store.cache_bytes", "cache of the store of blocks", func(n *Node) any { return &n.Store.CacheBytes }},
 		{"crypto.sm2", "fast or library: who verifies SM2 signatures", func(n *Node) any { return &n.Crypto.SM2 }},
 		{"crypto.sm3", "fast or library: who hashes many messages with SM3", func(n *Node) any { return &n.Crypto.SM3 }},
 		{"debug.listen", "loopback address of runtime profiles", func(n *Node) any { return &n.Debug.Listen }},

@@ -65,7 +65,7 @@ type Config struct {
 	// Clock defaults to the machine's, Logger to slog.Default().
 	Clock  clock.Clock
 	Logger *slog.Logger
-	// CacheBytes is the block cache of each store. Default 32 MiB.
+	// CacheBytes is the cache of the store of blocks; that of the state takes a quarter beside it. Default 32 MiB.
 	CacheBytes int64
 }
 

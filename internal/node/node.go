@@ -126,8 +126,11 @@ func (n *Node) openStores() error {
 	for _, s := range []struct {
 		store *kv.Store
 		name  string
-	}{{&n.blocks, "blocks"}, {&n.state, "state"}} {
-		opened, err := kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: n.cfg.CacheBytes})
+		// cache and memTable: the log of the state is read once, and has a cache of values before it.
+		cache    int64
+		memTable uint64
+	}{{&n.blocks, "blocks", n.cfg.CacheBytes, 16 << 20}, {&n.state, "state", max(n.cfg.CacheBytes/4, 1<<20), 8 << 20}} {
+		opened, err := kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: s.cache, MemTableBytes: s.memTable})
 		if errors.Is(err, kv.ErrInUse) {
 			return fmt.Errorf("node: another process uses %s; stop it, or give this node a data directory of its own: %w", n.cfg.DataDir, err)
 		}
