@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,7 +88,7 @@ func (r *run) follow(ctx context.Context, node *fleet.Node, c *client.Client, he
 			return dead
 		}
 		if time.Since(moved) > catchUpPatience {
-			return fmt.Errorf("%s has executed block %d of %d and nothing more for %s: %v", node.Name, at, head, catchUpPatience, err)
+			return errors.Join(fmt.Errorf("%s has executed block %d of %d and nothing more for %s", node.Name, at, head, catchUpPatience), err)
 		}
 		pause(ctx, catchUpEvery)
 	}

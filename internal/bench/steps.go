@@ -16,7 +16,7 @@ const (
 	pacedBulk = 100
 	// patience is how long an answer may take.
 	patience = 30 * time.Second
-	// warmUp is not counted.
+	// warmUp is not counted, less of a short load.
 	warmUp = 3 * time.Second
 	// lightShare is which share of the peak is a light load, and for how long it is measured at most.
 	lightShare = 0.10
@@ -105,7 +105,7 @@ func (r *run) estimate(ctx context.Context) (float64, error) {
 		return r.cfg.Rate * 1.02, nil
 	}
 	span := max(shortest, min(estimateTime, r.cfg.Duration/2))
-	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*span/estimateTime))
+	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*min(estimateTime, r.cfg.Duration/2)/estimateTime))
 	if err != nil {
 		return 0, err
 	}
@@ -175,7 +175,7 @@ func (r *run) peak(ctx context.Context, rate float64) error {
 
 // tryPeak reports whether what was signed lasted too short to measure anything; then nothing is, unless it is the last try.
 func (r *run) tryPeak(ctx context.Context, rate float64, last bool) (again bool, err error) {
-	count := int(rate*(warmUp+r.cfg.Duration).Seconds()) + 2*r.cfg.InFlight
+	count := int(rate*(r.warmUp()+r.cfg.Duration).Seconds()) + 2*r.cfg.InFlight
 	file, err := r.signFor(ctx, "the load", count)
 	if err != nil {
 		return false, err
@@ -183,7 +183,7 @@ func (r *run) tryPeak(ctx context.Context, rate float64, last bool) (again bool,
 	if err := r.net.idle(ctx); err != nil {
 		return false, err
 	}
-	o := r.order(file, warmUp, r.cfg.Duration)
+	o := r.order(file, r.warmUp(), r.cfg.Duration)
 	if r.cfg.Rate > 0 {
 		o.Rate, o.Bulk = r.cfg.Rate, pacedBulk
 	}
@@ -201,6 +201,9 @@ func (r *run) tryPeak(ctx context.Context, rate float64, last bool) (again bool,
 	}
 	return false, r.settlePeak(m, t, err)
 }
+
+// warmUp returns how long the full load is not counted.
+func (r *run) warmUp() time.Duration { return min(warmUp, r.cfg.Duration/2) }
 
 // settlePeak waits until everything that the load caused is done and works out the figures. It is done for an interrupted
 // load too.
