@@ -52,6 +52,7 @@ func (r *run) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.out.say("an empty node starts; the validators have %d blocks", head)
 	begin := time.Now()
 	if err := node.Start(); err != nil {
 		return err

@@ -91,7 +91,7 @@ func TestInterruptedRunPrintsWhatWasMeasured(t *testing.T) {
 	for _, tc := range []struct {
 		at       string
 		measured bool
-	}{{"signed ahead for the load", false}, {"an empty node catches up: block", true}} {
+	}{{"signed ahead for the load", false}, {"an empty node starts", true}} {
 		t.Run(tc.at, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
