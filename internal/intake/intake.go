@@ -57,7 +57,7 @@ type Config struct {
 	BatchAge time.Duration
 	// FlightsMax bounds the batches under way; what comes meanwhile fills the next. Default 4.
 	FlightsMax int
-	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 20,000 and 64 MiB.
+	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 5,000, which is a second or two, and 64 MiB.
 	PendingMax, PendingBytesMax int
 	// ResendAfter is how long a batch may stay unordered before it is handed in again, at first; the pause doubles. Default 1 s.
 	ResendAfter time.Duration
@@ -97,7 +97,7 @@ func (c *Config) setDefaults() {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 4}, {&c.PendingMax, 20_000}, {&c.PendingBytesMax, 64 << 20}} {
+	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 4}, {&c.PendingMax, 5_000}, {&c.PendingBytesMax, 64 << 20}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
