@@ -226,16 +226,16 @@ func perSecond(t *Tally) float64 {
 }
 
 // offered measures at a given rate for d.
-func (r *run) offered(ctx context.Context, what string, rate float64, d time.Duration, proofs int) (*Tally, error) {
+func (r *run) offered(ctx context.Context, what string, rate float64, warm, d time.Duration, proofs int) (*Tally, error) {
 	rate = max(rate, 1)
-	file, err := r.signFor(ctx, what, int(rate*(warmUp/3+d).Seconds()*1.02)+10)
+	file, err := r.signFor(ctx, what, int(rate*(warm+d).Seconds()*1.02)+10)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.net.idle(ctx); err != nil {
 		return nil, err
 	}
-	o := r.order(file, warmUp/3, d)
+	o := r.order(file, warm, d)
 	o.Rate, o.Bulk, o.ProofEvery = rate, pacedBulk, proofs
 	return r.load(ctx, what, o, nil)
 }
@@ -243,7 +243,7 @@ func (r *run) offered(ctx context.Context, what string, rate float64, d time.Dur
 // light measures latency under a tenth of the peak.
 func (r *run) light(ctx context.Context) error {
 	rate := r.result.TxPerS * lightShare
-	t, err := r.offered(ctx, "a light load", rate, min(lightMost, max(shortest, r.cfg.Duration/2)), proofEvery)
+	t, err := r.offered(ctx, "a light load", rate, warmUp/3, min(lightMost, max(shortest, r.cfg.Duration/2)), proofEvery)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ const curveTime = 4 * time.Second
 func (r *run) curve(ctx context.Context) error {
 	for _, s := range curveShares {
 		rate := r.result.TxPerS * s
-		t, err := r.offered(ctx, fmt.Sprintf("%.0f %% of the peak", 100*s), rate, min(curveTime, r.cfg.Duration), 0)
+		t, err := r.offered(ctx, fmt.Sprintf("%.0f %% of the peak", 100*s), rate, warmUp/3, min(curveTime, r.cfg.Duration), 0)
 		if err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func (r *run) overload(ctx context.Context) error {
 		return err
 	}
 	defer m.close()
-	t, err := r.offered(ctx, fmt.Sprintf("%.3g times the peak", r.cfg.Overload), rate, min(overloadMost, r.cfg.Duration), 0)
+	t, err := r.offered(ctx, fmt.Sprintf("%.3g times the peak", r.cfg.Overload), rate, warmUp, min(overloadMost, r.cfg.Duration), 0)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +20,7 @@ import (
 
 	"aval/api"
 	"aval/codec"
+	"aval/internal/fleet"
 	"aval/internal/genesis"
 	"aval/ledger"
 	"aval/merkle"
@@ -73,19 +74,18 @@ func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], m[1])
 }
 
+// givenPorts are those that a script of this process got: others that run beside it must not get them before they listen.
+var givenPorts sync.Map
+
 func scriptFreePort(ts *testscript.TestScript, _ bool, args []string) {
-	for port := 20000 + os.Getpid()%10000; port < 40000; port += 7 {
-		if free(port) && free(port+genesis.LinkPortOffset) {
+	for {
+		port, err := fleet.FreePorts(context.Background(), 1)
+		ts.Check(err)
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
 			ts.Setenv(args[0], strconv.Itoa(port))
 			return
 		}
 	}
-	ts.Fatalf("no port is free")
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	return err == nil && l.Close() == nil
 }
 
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {

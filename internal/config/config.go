@@ -71,7 +71,7 @@ type Log struct {
 // Intake bounds what the node takes in.
 type Intake struct {
 	BatchAgeMs int `json:"batch_age_ms" toml:"batch_age_ms" comment:"How long a batch waits for company while others are under way, ms."`
-	PendingMax int `json:"pending_max" toml:"pending_max" comment:"Transactions admitted and not yet executed, at most."`
+	PendingMax int `json:"pending_max" toml:"pending_max" comment:"Transactions admitted and not yet executed, at most; what is over two seconds of work is refused before that."`
 }
 
 // Store bounds what the node keeps in memory.
@@ -103,7 +103,7 @@ func Default() Node {
 		Role: "validator", Genesis: GenesisName, Key: filepath.Join(KeysName, NodeKeyName+".key"), DataDir: DataName,
 		HTTP: HTTP{Listen: "127.0.0.1:8080"}, Link: Link{Listen: "127.0.0.1:7080"},
 		Log:    Log{Level: "info", Format: "text"},
-		Intake: Intake{BatchAgeMs: 10, PendingMax: 5_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
+		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
 		Peers: []Peer{},
 	}
 }

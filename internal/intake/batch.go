@@ -189,6 +189,7 @@ func (in *Intake) send(f *flight) {
 // ordered in its batch into another.
 func (in *Intake) sweep() {
 	in.mu.Lock()
+	in.pace.measure(in.cfg.Clock.Now())
 	var over []*pending
 	for _, p := range in.bySigned {
 		// Later blocks are not earlier: p can be in none of them with effect.

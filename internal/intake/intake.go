@@ -57,7 +57,8 @@ type Config struct {
 	BatchAge time.Duration
 	// FlightsMax bounds the batches under way; what comes meanwhile fills the next. Default 4.
 	FlightsMax int
-	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 5,000, which is a second or two, and 64 MiB.
+	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 20,000 and 64 MiB. What
+	// is more than about two seconds of work is refused before that.
 	PendingMax, PendingBytesMax int
 	// ResendAfter is how long a batch may stay unordered before it is handed in again, at first; the pause doubles. Default 1 s.
 	ResendAfter time.Duration
@@ -97,7 +98,7 @@ func (c *Config) setDefaults() {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 4}, {&c.PendingMax, 5_000}, {&c.PendingBytesMax, 64 << 20}} {
+	}{{&c.BatchTxs, 1000}, {&c.BatchBytes, 1 << 20}, {&c.FlightsMax, 4}, {&c.PendingMax, 20_000}, {&c.PendingBytesMax, 64 << 20}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -174,6 +175,7 @@ type Intake struct {
 	// bySigned holds everything admitted and not yet settled; pendingBytes is its size.
 	bySigned     map[suite.Hash]*pending
 	pendingBytes int
+	pace         pace
 	// flight holds the batches under way. Invariant: each has at least one transaction that is not settled.
 	flight  map[*flight]struct{}
 	replays []replay
@@ -368,7 +370,7 @@ func (in *Intake) checkRoom(bytes int) error {
 
 // room refuses a transaction of so many bytes if too much waits. The caller holds mu.
 func (in *Intake) room(bytes int) error {
-	if len(in.bySigned) >= in.cfg.PendingMax || in.pendingBytes+bytes > in.cfg.PendingBytesMax {
+	if len(in.bySigned) >= in.pace.limit(in.cfg.PendingMax) || in.pendingBytes+bytes > in.cfg.PendingBytesMax {
 		return ledger.Failf(ledger.CodeBusy, "%d transactions wait to be ordered; try again in a second, or at another node", len(in.bySigned))
 	}
 	return nil
@@ -387,6 +389,7 @@ func (in *Intake) settle(p *pending, r *ledger.Receipt, err error) {
 		return
 	}
 	p.settled = true
+	in.pace.settled++
 	delete(in.bySigned, p.ticket.Signed)
 	in.pendingBytes -= len(p.raw)
 	if f := p.flight; f != nil {
