@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -57,7 +59,7 @@ func newTestNet(t testing.TB, s suite.Suite, names ...string) *testNet {
 	n := &testNet{t: t, suite: s}
 	var peers []Peer
 	for _, name := range names {
-		listener := openListener(t, "127.0.0.1:0")
+		listener := openLasting(t)
 		node := &node{name: name, signer: newSigner(t, s), addr: listener.Addr().String()}
 		node.cfg = Config{
 			Suite: s, Network: suite.Hash{1}, Genesis: suite.Hash{2}, Self: node.signer, Listener: listener,
@@ -80,6 +82,21 @@ func openListener(t testing.TB, addr string) net.Listener {
 	}
 	t.Cleanup(func() { listener.Close() })
 	return listener
+}
+
+// openLasting listens on an address that is still free when its node restarts: below the ports that the system gives to
+// outgoing connections.
+func openLasting(t testing.TB) net.Listener {
+	t.Helper()
+	for range 1000 {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+mathrand.IntN(11_000)))
+		if err == nil {
+			t.Cleanup(func() { listener.Close() })
+			return listener
+		}
+	}
+	t.Fatal("no port between 20,000 and 31,000 is free")
+	return nil
 }
 
 // build makes the node's transport without starting it.
