@@ -233,7 +233,8 @@ func (in *Intake) Pending() int {
 }
 
 // Admit checks an encoded ledger.SignedTx and queues a copy of it. Admitting the same bytes again returns the same outcome:
-// the receipt if the id is spent, the ticket under way otherwise. Refusals are *ledger.Failure.
+// the receipt if the id is spent, the ticket under way otherwise. While too much
+// waits, what is not under way is refused with CodeBusy, whatever it is. Refusals are *ledger.Failure.
 func (in *Intake) Admit(raw []byte) (*Ticket, error) {
 	a := in.AdmitAll([][]byte{raw})[0]
 	return a.Ticket, a.Err
@@ -247,6 +248,9 @@ type Admission struct {
 
 // AdmitAll is Admit for several transactions. Their signatures are verified together, which costs less.
 func (in *Intake) AdmitAll(raws [][]byte) []Admission {
+	if busy := in.checkRoom(0); busy != nil {
+		return in.turnAway(raws, busy)
+	}
 	out, fresh := make([]Admission, len(raws)), make([]*pending, len(raws))
 	var items []suite.Signed
 	for i, raw := range raws {
@@ -262,6 +266,26 @@ func (in *Intake) AdmitAll(raws [][]byte) []Admission {
 			out[i] = in.settleSignatures(p, valid[:len(sigs)])
 			valid = valid[len(sigs):]
 		}
+		in.metrics.admission(out[i].Err)
+	}
+	return out
+}
+
+// turnAway refuses what comes while too much waits, but for what is under way already, and spends hardly more than one hash on
+// each: a node that is busy must not become busier by saying so.
+func (in *Intake) turnAway(raws [][]byte, busy error) []Admission {
+	out, signed := make([]Admission, len(raws)), make([]suite.Hash, len(raws))
+	suite.HashMany(in.cfg.Chain.Suite(), ledger.DomainSignedTx, raws, signed)
+	in.mu.Lock()
+	for i := range raws {
+		if p := in.bySigned[signed[i]]; p != nil {
+			out[i].Ticket = p.ticket
+		} else {
+			out[i].Err = busy
+		}
+	}
+	in.mu.Unlock()
+	for i := range out {
 		in.metrics.admission(out[i].Err)
 	}
 	return out
