@@ -66,7 +66,11 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 		MemTableSize:                c.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		FormatMajorVersion:          pebble.FormatValueSeparation,
+		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 1 },
 	}
+	// The default scheduler wakes up ten times a second to see whether more compactions are allowed than before. With a fixed
+	// number of them it is enough to look when one ends, which this one does.
+	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	if o.CacheSize == 0 {
 		o.CacheSize = 64 << 20
 	}

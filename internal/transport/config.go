@@ -120,7 +120,7 @@ type Limits struct {
 	HandshakesMax int
 	// HandshakesPerAddressMax bounds those from one IPv4 address or IPv6 /64. Default 16.
 	HandshakesPerAddressMax int
-	// PingInterval is the time between two pings on a link. Default 1 s.
+	// PingInterval is the time between two pings on a link. Default 2 s.
 	PingInterval time.Duration
 	// PeerTimeout ends a link on which nothing arrived for so long. Default 5 s.
 	PeerTimeout time.Duration
@@ -145,7 +145,7 @@ const callTimeoutFactor = 10
 
 func (l Limits) withDefaults() Limits {
 	setDuration(&l.HandshakeTimeout, 5*time.Second)
-	setDuration(&l.PingInterval, time.Second)
+	setDuration(&l.PingInterval, 2*time.Second)
 	setDuration(&l.PeerTimeout, 5*time.Second)
 	setDuration(&l.WriteTimeout, 5*time.Second)
 	setDuration(&l.RedialMin, 100*time.Millisecond)

@@ -51,7 +51,7 @@ type Config struct {
 	PendingMax int
 	// Timing sets how fast failures are noticed. Zero fields take their defaults.
 	Timing Timing
-	// Ticker makes the tickers that drive the kernel. Default: time.NewTicker.
+	// Ticker makes the tickers that drive the kernel. Default: one clock that ticks for all at the same moment.
 	Ticker func(d time.Duration) (ticks <-chan time.Time, stop func())
 	// Logger defaults to slog.Default(). What the kernel says in passing is logged at debug level.
 	Logger *slog.Logger
@@ -127,10 +127,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.Default()
 	}
 	if c.Ticker == nil {
-		c.Ticker = func(d time.Duration) (<-chan time.Time, func()) {
-			t := time.NewTicker(d)
-			return t.C, t.Stop
-		}
+		c.Ticker = new(metronome).subscribe
 	}
 }
 
