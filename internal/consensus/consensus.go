@@ -33,8 +33,14 @@ type Status struct {
 	Leader uint16 `json:"leader"`
 	// Observing is true while the engine may not vote: its log was lost or restored.
 	Observing bool `json:"observing"`
+	// ObserveUntil is the height from which it votes again; 0: that is not known yet, or it does not observe.
+	ObserveUntil ledger.Height `json:"observe_until"`
 	// Pending counts requests that wait to be ordered.
 	Pending int `json:"pending"`
+	// Awaited are the validators whose votes for the block in work have not come, once that takes longer than it should.
+	Awaited []uint16 `json:"awaited"`
+	// QuorumLost says that too few others were heard of late, which Cause then explains.
+	QuorumLost bool `json:"quorum_lost"`
 	// Cause says in words why nothing is being ordered, if that is known.
 	Cause string `json:"cause"`
 }

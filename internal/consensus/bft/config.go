@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hyperledger-labs/SmartBFT/pkg/types"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"aval/internal/consensus"
 	"aval/ledger"
@@ -55,6 +56,10 @@ type Config struct {
 	Ticker func(d time.Duration) (ticks <-chan time.Time, stop func())
 	// Logger defaults to slog.Default(). What the kernel says in passing is logged at debug level.
 	Logger *slog.Logger
+	// Registerer takes the engine's metrics. Default: none.
+	Registerer prometheus.Registerer
+	// metrics are the engine's; New makes them.
+	metrics *metrics
 }
 
 // Timing sets how fast failures are noticed. The defaults bring the next commit within 4 s of the loss of any one

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -70,6 +71,11 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Logger, ready: make(chan struct{}),
 		forwarded: make(chan []byte, forwardedMax)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.cfg.metrics = newMetrics(e)
+	if err := e.cfg.metrics.register(); err != nil {
+		e.cancel()
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -118,6 +124,7 @@ func (e *Engine) Stop() {
 	e.mu.Unlock()
 	e.cancel()
 	e.tasks.Wait()
+	e.cfg.metrics.unregister()
 }
 
 func (e *Engine) snapshot() state {
@@ -293,6 +300,9 @@ func (e *Engine) Status() consensus.Status {
 	if s.judge != nil {
 		out.Epoch = s.judge.epoch
 	}
+	if until := e.observeUntil(&s); until != math.MaxUint64 {
+		out.ObserveUntil = until
+	}
 	if !running {
 		out.Cause = "the engine is not running"
 		return out
@@ -302,9 +312,21 @@ func (e *Engine) Status() consensus.Status {
 		out.View = s.inst.view.Load()
 		out.Leader = s.judge.leaderOf(out.View)
 		out.Pending = s.inst.kernel.Pool.Size()
+		out.Awaited = s.inst.out.awaited(time.Now().Add(-awaitedAfter), e.headHeight(), s.inst.others())
 	}
 	out.Cause = e.cause(&s, &out)
 	return out
+}
+
+// awaitedAfter is how long a block may be in work before those who have not voted for it are named.
+const awaitedAfter = time.Second
+
+// observeUntil returns the height from which this validator votes again, 0 if it does not observe.
+func (e *Engine) observeUntil(s *state) ledger.Height {
+	if !s.observing {
+		return 0
+	}
+	return e.guard.current().ObserveUntil
 }
 
 // cause says why nothing is being ordered, or "".
@@ -312,6 +334,7 @@ func (e *Engine) cause(s *state, out *consensus.Status) string {
 	now, window := time.Now(), e.cfg.Timing.Silent
 	if s.peers != nil && int(s.self) < len(s.judge.set) && now.Sub(s.since) >= 2*e.cfg.Timing.Pulse {
 		if why := s.peers.quorumCause(now.Add(-window), window); why != "" {
+			out.QuorumLost = true
 			return why
 		}
 	}

@@ -101,7 +101,7 @@ func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*i
 		asked: map[*byte]types.RequestInfo{},
 		log:   cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
-	in.out.answered = make([]placed, len(j.set))
+	in.out.answered, in.out.agreed = make([]placed, len(j.set)), make([]placed, len(j.set))
 	head := cfg.Ledger.Head()
 	restore, err := st.plan(head, func(p types.Proposal) (*types.Signature, error) { return in.vote(p, st.flight.asOf) })
 	if err != nil {

@@ -42,8 +42,10 @@ type outbound struct {
 	statementHead ledger.Height
 	next          time.Time
 	pause         time.Duration
-	// answered holds, by validator, the place it last prepared in.
-	answered []placed
+	// since is when the place was entered.
+	since time.Time
+	// answered holds, by validator, the place it last prepared in, agreed the one it last committed in.
+	answered, agreed []placed
 	// judged holds the newest proposals and whether they came in time. It is judged once: one that comes again may have
 	// grown too old, or, if the leader's clock is ahead, have become acceptable.
 	judged []judgedTime
@@ -83,11 +85,11 @@ func (o *outbound) move(to placed, now time.Time) {
 	if o.at == to {
 		return
 	}
-	o.at, o.prePrepare, o.prepare, o.commit = to, nil, nil, nil
+	o.at, o.since, o.prePrepare, o.prepare, o.commit = to, now, nil, nil, nil
 	o.next, o.pause = now.Add(resendFirst), resendFirst
 }
 
-// heard remembers that a validator has prepared in a place.
+// heard remembers that a validator has prepared, or committed, in a place.
 func (o *outbound) heard(from uint16, m *smartbftprotos.Message) {
 	var at placed
 	switch {
@@ -101,6 +103,24 @@ func (o *outbound) heard(from uint16, m *smartbftprotos.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.answered[from] = at
+	if m.GetCommit() != nil {
+		o.agreed[from] = at
+	}
+}
+
+// awaited returns who of the others has not voted in the place in work, if that is for the height after head and has been
+// in work since a time or longer: has not prepared as long as this validator could not commit, has not committed from then on.
+func (o *outbound) awaited(since time.Time, head ledger.Height, others []uint16) []uint16 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at.height != head+1 || o.since.After(since) {
+		return nil
+	}
+	voted := o.answered
+	if o.commit != nil {
+		voted = o.agreed
+	}
+	return slices.DeleteFunc(slices.Clone(others), func(i uint16) bool { return voted[i] == o.at })
 }
 
 type judgedTime struct {
@@ -235,15 +255,21 @@ func firstNumber(b []byte) uint64 {
 	return v
 }
 
-// resend sends again what is due.
-func (in *instance) resend(now time.Time) {
-	view := in.view.Load()
+// others returns all validators but this one.
+func (in *instance) others() []uint16 {
 	others := make([]uint16, 0, len(in.judge.set))
 	for i := range uint16(len(in.judge.set)) {
 		if i != in.self {
 			others = append(others, i)
 		}
 	}
+	return others
+}
+
+// resend sends again what is due.
+func (in *instance) resend(now time.Time) {
+	view := in.view.Load()
+	others := in.others()
 	block := in.cfg.Ledger.Head()
 	head := block.Header.Height
 	if next, yes := in.out.outdated(head, view); yes {

@@ -122,6 +122,7 @@ func (e *Engine) run(waiting [][]byte) (ending, [][]byte, error) {
 	if err := in.start(); err != nil {
 		return ending{}, waiting, errors.Join(err, jr.close())
 	}
+	e.cfg.metrics.runs.Inc()
 	e.mu.Lock()
 	e.state.inst = in
 	e.announce()
@@ -308,6 +309,7 @@ func (e *Engine) pulse(s *state, at stand) {
 func syncBlocks(ctx context.Context, cfg *Config, log *slog.Logger) {
 	for ctx.Err() == nil {
 		before := cfg.Ledger.Head().Header.Height
+		cfg.metrics.syncs.Inc()
 		attempt, cancel := context.WithTimeout(ctx, cfg.Timing.Sync)
 		err := cfg.Syncer.Sync(attempt)
 		cancel()

@@ -70,6 +70,9 @@ func (w *watcher) look(now time.Time) {
 		if head != w.head {
 			w.behind = time.Time{}
 		}
+		if w.at.Height > 0 && at.View > w.at.View {
+			w.e.cfg.metrics.viewChanges.Inc()
+		}
 		w.head, w.at, w.nextPulse = head, at, now
 	}
 	if !now.Before(w.nextPulse) {
