@@ -180,7 +180,11 @@ func judge(ours, theirs claim) *Refusal {
 	case theirs.Suite != ours.Suite:
 		return refuse(CauseSuite, "the peer uses crypto suite %d, we use %d", theirs.Suite, ours.Suite)
 	case theirs.Network != ours.Network:
-		return refuse(CauseNetwork, "the peer is on network %s, we are on %s", theirs.Network, ours.Network)
+		dialer, listener := ours.Network, theirs.Network
+		if ours.Role == roleListener {
+			dialer, listener = listener, dialer
+		}
+		return refuse(CauseNetwork, "the node that dials is on network %s, the one that listens on %s", dialer, listener)
 	case theirs.Genesis != ours.Genesis:
 		return refuse(CauseGenesis, "the peer has genesis %s, we have %s", theirs.Genesis, ours.Genesis)
 	case theirs.Role == ours.Role:

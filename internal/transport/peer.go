@@ -172,6 +172,8 @@ type PeerStatus struct {
 	// LastError is the newest reason why a link ended or could not be made, empty if there was none.
 	LastError   string
 	LastErrorAt time.Time
+	// LastCause is the cause of LastError, 0 if there was none.
+	LastCause Cause
 	// RTT is the round trip of the newest ping, zero if unknown.
 	RTT time.Duration
 	// QueuedMessages and QueuedBytes wait to be written.
@@ -187,7 +189,7 @@ func (p *peer) status() PeerStatus {
 		Since: p.since, LastErrorAt: p.lastErrorAt,
 	}
 	if p.lastError != nil {
-		s.LastError = p.lastError.Error()
+		s.LastError, s.LastCause = p.lastError.Error(), causeOf(p.lastError)
 	}
 	if l := p.link; l != nil {
 		s.Connected, s.Dialed, s.Remote = true, l.dialed, l.raw.RemoteAddr().String()
