@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"aval/internal/clock"
+	"aval/internal/kv"
+	"aval/internal/transport"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -67,6 +70,40 @@ type Config struct {
 	Logger *slog.Logger
 	// CacheBytes is the cache of the store of blocks; that of the state takes a quarter beside it. Default 32 MiB.
 	CacheBytes int64
+	// OpenLinks makes the links to peers. Default: transport.New.
+	OpenLinks func(transport.Config) (Links, error)
+	// OpenStore opens the store in a folder. Default: kv.OpenPebble.
+	OpenStore func(kv.PebbleConfig) (kv.Store, error)
+}
+
+// Links are a node's links to its peers, with the promises of the methods of *transport.Transport, which implements it.
+type Links interface {
+	Handle(c transport.Channel, fn transport.MessageHandler)
+	HandleCall(c transport.Channel, fn transport.CallHandler)
+	Start(ctx context.Context) error
+	Close() error
+	Send(to suite.PublicKey, c transport.Channel, message []byte) error
+	Call(ctx context.Context, to suite.PublicKey, c transport.Channel, request []byte) ([]byte, error)
+	Connected(key suite.PublicKey) bool
+	Status() []transport.PeerStatus
+}
+
+var _ Links = (*transport.Transport)(nil)
+
+func openTransport(cfg transport.Config) (Links, error) {
+	t, err := transport.New(cfg)
+	if err != nil {
+		return nil, err // not t: a nil *Transport in the interface would not be nil
+	}
+	return t, nil
+}
+
+func openPebble(cfg kv.PebbleConfig) (kv.Store, error) {
+	p, err := kv.OpenPebble(cfg)
+	if err != nil {
+		return nil, err // likewise
+	}
+	return p, nil
 }
 
 // Validate reports every problem of c at once.
@@ -120,6 +157,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 32 << 20
+	}
+	if c.OpenLinks == nil {
+		c.OpenLinks = openTransport
+	}
+	if c.OpenStore == nil {
+		c.OpenStore = openPebble
 	}
 }
 

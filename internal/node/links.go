@@ -44,7 +44,7 @@ func (n *Node) openLinks() (err error) {
 	}
 	cfg := transport.Config{Suite: n.cfg.Suite, Network: n.chain.Network(), Genesis: n.chain.Network(), Self: n.cfg.Self,
 		Listen: n.cfg.PeerListen, Peers: all, Observers: observers, Clock: n.cfg.Clock, Logger: n.log, Registerer: n.registry}
-	n.links, err = transport.New(cfg)
+	n.links, err = n.cfg.OpenLinks(cfg)
 	if err != nil {
 		return err
 	}

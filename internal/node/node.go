@@ -21,7 +21,6 @@ import (
 	"aval/internal/intake"
 	"aval/internal/kv"
 	"aval/internal/server"
-	"aval/internal/transport"
 	"aval/ledger"
 )
 
@@ -35,7 +34,7 @@ type Node struct {
 
 	blocks, state kv.Store
 	chain         *chain.Chain
-	links         *transport.Transport
+	links         Links
 	catchup       *catchup.Catchup
 	peers         []Peer // in the order of catchup's peers
 	engine        consensus.Engine
@@ -130,14 +129,14 @@ func (n *Node) openStores() error {
 		cache    int64
 		memTable uint64
 	}{{&n.blocks, "blocks", n.cfg.CacheBytes, 16 << 20}, {&n.state, "state", max(n.cfg.CacheBytes/4, 1<<20), 8 << 20}} {
-		opened, err := kv.OpenPebble(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: s.cache, MemTableBytes: s.memTable})
+		opened, err := n.cfg.OpenStore(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: s.cache, MemTableBytes: s.memTable})
 		if errors.Is(err, kv.ErrInUse) {
 			return fmt.Errorf("node: another process uses %s; stop it, or give this node a data directory of its own: %w", n.cfg.DataDir, err)
 		}
 		if err != nil {
 			return fmt.Errorf("node: open %s: %w", n.cfg.path(s.name), err)
 		}
-		*s.store = opened // only now: a nil *Pebble in the interface would not be nil
+		*s.store = opened
 	}
 	return nil
 }
@@ -201,6 +200,12 @@ func (n *Node) HTTPAddr() string {
 	}
 	return n.listener.Addr().String()
 }
+
+// Chain returns the node's copy of the ledger, which ends with the node.
+func (n *Node) Chain() *chain.Chain { return n.chain }
+
+// Intake returns what admits transactions on this node, which ends with the node.
+func (n *Node) Intake() *intake.Intake { return n.intake.Load() }
 
 // Wait returns when the node has been asked to stop, with nil, or has broken, with the reason.
 func (n *Node) Wait() error {
