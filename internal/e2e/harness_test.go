@@ -6,12 +6,17 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -20,6 +25,7 @@ import (
 	"aval/api"
 	"aval/client"
 	"aval/codec"
+	"aval/internal/fleet"
 	"aval/internal/genesis"
 	"aval/ledger"
 	"aval/suite"
@@ -31,8 +37,14 @@ const patience = 60 * time.Second
 // figures runs the measurements that take minutes: go test ./internal/e2e -run Figures -v -figures
 var figures = flag.Bool("figures", false, "run the measurements that take minutes")
 
+// faults runs the long form of the fault tests and holds them to the figures promised, which needs a quiet machine: make faults
+var faults = flag.Bool("faults", false, "run the fault tests in their long form, and judge what they measure")
+
 // program is the built binary.
 var program string
+
+// envProgram hands the built binary to a test that runs again in namespaces of its own.
+const envProgram = "AVAL_E2E_PROGRAM"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -40,6 +52,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if program = os.Getenv(envProgram); program != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "aval-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,6 +85,11 @@ type world struct {
 	processes []*process     // nil where down
 	dir       string
 	scopes    atomic.Int64
+	launcher  *fleet.Launcher
+	// within is the command in whose network a node runs, by node; empty: in that of the test.
+	within [][]string
+	// seed determines the random choices of the test.
+	seed uint64
 }
 
 // process is one running node.
@@ -81,6 +101,14 @@ type process struct {
 
 // newWorld founds a network of four validators and one gateway and starts it.
 func newWorld(t *testing.T, suiteName string) *world {
+	t.Helper()
+	w := foundWorld(t, suiteName)
+	w.startAll()
+	return w
+}
+
+// foundWorld founds a network of four validators and one gateway whose nodes are down.
+func foundWorld(t *testing.T, suiteName string) *world {
 	t.Helper()
 	s, err := suite.ByName(suiteName)
 	if err != nil {
@@ -95,25 +123,59 @@ func newWorld(t *testing.T, suiteName string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, net: founded, dir: filepath.Join(t.TempDir(), "net"), processes: make([]*process, 5)}
+	w := &world{t: t, net: founded, dir: filepath.Join(t.TempDir(), "net"), processes: make([]*process, 5), within: make([][]string, 5),
+		launcher: fleet.NewLauncher(), seed: seedOf(t)}
 	w.nodes, err = founded.Write(genesis.Layout{Dir: w.dir, BasePort: freePorts(t, 5), Passphrase: []byte(passphrase), Iterations: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
+	return w
+}
+
+// envSeed repeats the random choices of a test.
+const envSeed = "AVAL_E2E_SEED"
+
+// seedOf returns what the random choices of a test come from, and logs how to make them again.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv(envSeed); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("$%s: %v", envSeed, err)
+		}
+	}
+	t.Logf("the same choices again: %s=%d go test ./internal/e2e -run '^%s$' -v", envSeed, seed, t.Name())
+	return seed
+}
+
+// random returns a source of choices that the test's seed and a name determine.
+func (w *world) random(name string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return rand.New(rand.NewPCG(w.seed, h.Sum64()))
+}
+
+// startAll starts every node and waits until all answer.
+func (w *world) startAll() {
+	w.t.Helper()
 	for i := range w.nodes {
 		w.start(i)
 	}
 	for i := range w.nodes {
 		w.awaitUp(i)
 	}
-	return w
 }
+
+// nextPorts keeps the ports of worlds that run at the same time apart, also while a node is down.
+var nextPorts atomic.Int64
 
 // freePorts returns the first of n ports that are free, and so are those that the links will take.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	for base := 20000 + os.Getpid()%5000; base < 50000; base += 37 {
+	for base := 0; base < 50000; {
+		base = 20000 + os.Getpid()%5000 + 37*int(nextPorts.Add(1))
 		if portsFree(base, n) && portsFree(base+genesis.LinkPortOffset, n) {
 			return base
 		}
@@ -142,10 +204,11 @@ func (w *world) start(i int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := exec.Command(program, "node", "run", "--home", w.nodes[i].Home)
+	line := append(slices.Clone(w.within[i]), program, "node", "run", "--home", w.nodes[i].Home)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "AVAL_PASSPHRASE="+passphrase)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := w.launcher.Start(cmd); err != nil {
 		w.t.Fatalf("start %s: %v", w.nodes[i].Name, err)
 	}
 	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
@@ -159,15 +222,21 @@ func (w *world) start(i int) {
 // kill ends node i without warning.
 func (w *world) kill(i int) { w.end(i, syscall.SIGKILL) }
 
+// signal sends a signal to node i, which was started.
+func (w *world) signal(i int, signal os.Signal) {
+	w.t.Helper()
+	if err := w.processes[i].cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		w.t.Errorf("%s: %v", w.nodes[i].Name, err)
+	}
+}
+
 func (w *world) end(i int, signal os.Signal) {
 	w.t.Helper()
 	p := w.processes[i]
 	if p == nil {
 		return
 	}
-	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		w.t.Errorf("%s: %v", w.nodes[i].Name, err)
-	}
+	w.signal(i, signal)
 	select {
 	case <-p.done:
 	case <-time.After(patience):
@@ -180,9 +249,13 @@ func (w *world) end(i int, signal os.Signal) {
 }
 
 func (w *world) close() {
-	for i := range w.processes {
+	for i, p := range w.processes {
+		if p != nil {
+			w.signal(i, syscall.SIGCONT) // it may be paused
+		}
 		w.end(i, os.Interrupt)
 	}
+	w.launcher.Close()
 	if !w.t.Failed() {
 		return
 	}
@@ -292,6 +365,27 @@ func (w *world) leader(i int) int {
 	return 0
 }
 
+// newestLeader returns the leader of the highest view that any validator is in; those that are down are not asked.
+func (w *world) newestLeader() int {
+	w.t.Helper()
+	view, leader := uint64(0), ""
+	for i := range w.nodes {
+		if w.processes[i] == nil {
+			continue
+		}
+		if s, err := w.status(i); err == nil && s.Engine.Leader != "" && (leader == "" || s.Engine.View > view) {
+			view, leader = s.Engine.View, s.Engine.Leader
+		}
+	}
+	for k := range w.nodes {
+		if w.nodes[k].Name == leader {
+			return k
+		}
+	}
+	w.t.Fatalf("no leader: %q", leader)
+	return 0
+}
+
 // agree waits until the nodes are at one height at least as high as want, and fails unless their blocks are the same.
 func (w *world) agree(want ledger.Height, nodes ...int) {
 	w.t.Helper()
@@ -304,23 +398,49 @@ func (w *world) agree(want ledger.Height, nodes ...int) {
 			return err
 		})
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
-	defer cancel()
-	for h := ledger.Height(1); h <= want; h++ {
-		var first *api.Block
-		for _, i := range nodes {
-			b, err := w.client(i).Block(ctx, h)
-			if err != nil {
-				w.t.Fatalf("block %d of %s: %v", h, w.nodes[i].Name, err)
-			}
-			if first == nil {
-				first = b
-			}
-			if b.Hash != first.Hash || !bytes.Equal(codec.MustMarshal(b.Header), codec.MustMarshal(first.Header)) {
-				w.t.Fatalf("%s has another block at height %d", w.nodes[i].Name, h)
-			}
+	chains := make([][]byte, len(nodes))
+	var wg sync.WaitGroup
+	for k, i := range nodes {
+		wg.Go(func() { chains[k] = w.chainOf(i, want) })
+	}
+	wg.Wait()
+	for k, i := range nodes {
+		if !bytes.Equal(chains[k], chains[0]) {
+			w.t.Fatalf("%s has other blocks than %s up to height %d, at first at height %d", w.nodes[i].Name, w.nodes[nodes[0]].Name, want,
+				differs(chains[k], chains[0])/len(suite.Hash{})+1)
 		}
 	}
+}
+
+// chainOf returns the hashes of all headers of node i up to a height, worked out here, one after another. What is missing
+// is reported.
+func (w *world) chainOf(i int, top ledger.Height) []byte {
+	c := w.client(i)
+	var out []byte
+	for h := ledger.Height(1); h <= top; h++ {
+		b, err := c.Block(w.t.Context(), h)
+		if err != nil {
+			w.t.Errorf("block %d of %s: %v", h, w.nodes[i].Name, err)
+			return out
+		}
+		hash := b.Header.Hash(w.net.Suite)
+		if b.Hash != hash {
+			w.t.Errorf("block %d of %s is said to be %s, its header is %s", h, w.nodes[i].Name, b.Hash, hash)
+		}
+		out = append(out, hash[:]...)
+	}
+	return out
+}
+
+// differs returns the first place at which a and b differ.
+func differs(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 // aval runs the command line and returns what it printed.
