@@ -243,18 +243,35 @@ func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (out f
 		return out
 	}
 	out.head = r.Head
+	out.blocks, out.err = c.take(from, r)
+	return out
+}
+
+// take imports the blocks of a response, which begin at from, and returns how many were good.
+func (c *Catchup) take(from ledger.Height, r *Response) (blocks int, err error) {
 	c.importing.Lock()
 	defer c.importing.Unlock()
 	for i := range r.Blocks {
 		height := from + ledger.Height(i)
 		if height > c.height() { // another fetch may have been faster
-			if out.err = c.importBlock(height, &r.Blocks[i]); out.err != nil {
-				return out
+			if err := c.importBlock(height, &r.Blocks[i]); err != nil {
+				return blocks, err
 			}
 		}
-		out.blocks++
+		blocks++
 	}
-	return out
+	return blocks, nil
+}
+
+// Take imports what a peer answered to a request, encoded, for callers that carry the messages themselves. It returns the peer's
+// head, as it says, and how many blocks of it are held now.
+func (c *Catchup) Take(request Request, answer []byte) (head ledger.Height, blocks int, err error) {
+	r, err := readResponse(request, answer)
+	if err != nil {
+		return 0, 0, err
+	}
+	blocks, err = c.take(request.From, r)
+	return r.Head, blocks, err
 }
 
 func (c *Catchup) importBlock(height ledger.Height, sealed *Sealed) error {
@@ -278,6 +295,11 @@ func (c *Catchup) call(ctx context.Context, p *Peer, r Request) (*Response, erro
 	if err != nil {
 		return nil, err
 	}
+	return readResponse(r, b)
+}
+
+// readResponse decodes the response to a request.
+func readResponse(r Request, b []byte) (*Response, error) {
 	response, err := DecodeResponse(b)
 	if err == nil && len(response.Blocks) > int(r.Count) {
 		return nil, fmt.Errorf("catchup: %d blocks came, %d were asked for", len(response.Blocks), r.Count)

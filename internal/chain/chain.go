@@ -47,6 +47,9 @@ type Config struct {
 	OnFalseAttestation func(digest suite.Hash, proof *ledger.FalseAttestation)
 	// OpenBytesMax bounds the memory of decoded batches that wait to be executed. Default 64 MiB.
 	OpenBytesMax int
+	// Stepped leaves execution to whoever opened the chain, by Step, so that nothing runs by itself: for simulators. Commit fails
+	// where it would wait. Default: execution has a goroutine of its own.
+	Stepped bool
 	// Registerer takes the chain's metrics. Default: none.
 	Registerer prometheus.Registerer
 }
@@ -118,6 +121,7 @@ type Chain struct {
 	broken  error
 
 	queue   chan task // the blocks that are not executed, one of them perhaps taken out
+	next    *task     // of a stepped chain: taken out of the queue
 	stop    chan struct{}
 	done    chan struct{}
 	stopped sync.Once
@@ -176,7 +180,11 @@ func Open(cfg Config) (*Chain, error) {
 		c.cancel()
 		return nil, err
 	}
-	go c.run()
+	if cfg.Stepped {
+		close(c.done)
+	} else {
+		go c.run()
+	}
 	return c, nil
 }
 

@@ -142,19 +142,24 @@ func (c *Chain) run() {
 	for {
 		select {
 		case t := <-c.queue:
-			receipts, err := c.guardedExecute(t)
-			if errors.Is(err, ErrClosed) {
+			if !c.advance(t) {
 				return
 			}
-			if err != nil {
-				c.fail(fmt.Errorf("execute block %d: %w", t.block.Header.Height, err))
-				return
-			}
-			c.cfg.OnExecuted(&t.block.Header, receipts)
 		case <-c.stop:
 			return
 		}
 	}
+}
+
+// advance executes one block and announces it. It returns false if execution has ended.
+func (c *Chain) advance(t task) bool {
+	receipts, err := c.guardedExecute(t)
+	if err == nil {
+		c.cfg.OnExecuted(&t.block.Header, receipts)
+	} else if !errors.Is(err, ErrClosed) {
+		c.fail(fmt.Errorf("execute block %d: %w", t.block.Header.Height, err))
+	}
+	return err == nil
 }
 
 // guardedExecute is execute with a broken invariant as its error.

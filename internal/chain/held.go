@@ -282,20 +282,25 @@ func (c *Chain) fetch(e *ledger.Entry, round int) error {
 	if c.cfg.Fetch == nil {
 		return errors.New("chain: nobody to ask")
 	}
-	var holders []uint16
+	holders := holdersOf(e, round)
+	ctx, cancel := context.WithTimeout(c.ctx, obtainTry)
+	defer cancel()
+	c.metrics.fetched.Inc()
+	return c.cfg.Fetch(ctx, e.Digest, holders, func(body []byte) error { return c.HoldOrdered(e.Digest, body) })
+}
+
+// holdersOf returns who signed that they hold a batch, in each round beginning with another.
+func holdersOf(e *ledger.Entry, round int) (holders []uint16) {
 	if cert, err := ledger.DecodeBatchCertificate(e.Certificate); err == nil {
 		for i := range cert.Acks {
 			holders = append(holders, cert.Acks[(i+round)%len(cert.Acks)].Validator)
 		}
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, obtainTry)
-	defer cancel()
-	c.metrics.fetched.Inc()
-	return c.cfg.Fetch(ctx, e.Digest, holders, func(body []byte) error { return c.holdOrdered(e.Digest, body) })
+	return holders
 }
 
-// holdOrdered stores a batch that a block ordered, if it is the one.
-func (c *Chain) holdOrdered(digest suite.Hash, body []byte) error {
+// HoldOrdered stores a batch that a block ordered, if it is the one.
+func (c *Chain) HoldOrdered(digest suite.Hash, body []byte) error {
 	b, err := c.decodeBatch(body)
 	if err != nil {
 		return err

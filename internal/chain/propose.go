@@ -115,6 +115,11 @@ func (c *Chain) waitLag(ctx context.Context, height ledger.Height) error {
 	if height > ledger.Lag {
 		lagging = height - ledger.Lag
 	}
+	if c.cfg.Stepped {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel() // nobody would execute meanwhile
+	}
 	if err := c.WaitExecuted(ctx, lagging); err != nil {
 		return err
 	}
