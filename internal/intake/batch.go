@@ -1,9 +1,13 @@
 package intake
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"aval/codec"
@@ -24,6 +28,7 @@ type flight struct {
 	sending   bool
 	gathering *gathering
 	over      chan struct{} // closed when it is under way no more
+	handing   *handing      // of a stepped intake: the newest try
 }
 
 // batch returns the batch of f's transactions.
@@ -52,18 +57,8 @@ func (in *Intake) run() {
 	defer in.tasks.Done()
 	timer := in.cfg.Clock.NewTimer(sweepEvery)
 	defer timer.Stop()
-	var swept time.Time
 	for {
-		in.settleReplays()
-		if now := in.cfg.Clock.Now(); now.Sub(swept) >= sweepEvery {
-			in.sweep()
-			swept = now
-		}
-		wait := in.flush()
-		if in.Pending() > 0 && (wait == 0 || wait > sweepEvery) {
-			wait = sweepEvery
-		}
-		if wait > 0 {
+		if wait := in.turn(); wait > 0 {
 			timer.Reset(wait)
 		} else {
 			timer.Stop()
@@ -75,6 +70,20 @@ func (in *Intake) run() {
 		case <-timer.C():
 		}
 	}
+}
+
+// turn does what is due and returns after how long there is something to do again; 0: not by itself.
+func (in *Intake) turn() time.Duration {
+	in.settleReplays()
+	if now := in.cfg.Clock.Now(); now.Sub(in.swept) >= sweepEvery {
+		in.sweep()
+		in.swept = now
+	}
+	wait := in.flush()
+	if in.Pending() > 0 && (wait == 0 || wait > sweepEvery) {
+		wait = sweepEvery
+	}
+	return wait
 }
 
 // flush closes every batch that is due and returns how long the next has to wait, 0 if there is none or an executed batch
@@ -167,22 +176,39 @@ func (in *Intake) send(f *flight) {
 	f.sending = true
 	attempt := f.tries
 	f.tries++
+	if in.cfg.Stepped {
+		in.steps = append(in.steps, func() { in.beginStepped(f, attempt) })
+		return
+	}
 	in.tasks.Add(1)
 	go func() {
 		defer in.tasks.Done()
-		ctx, cancel := context.WithTimeout(in.ctx, 10*in.cfg.ResendAfter)
+		ctx, cancel := context.WithTimeout(in.ctx, certifyTries*in.cfg.ResendAfter)
 		defer cancel()
 		certificate, err := in.certify(ctx, f)
 		if err == nil {
-			err = in.cfg.Order(ctx, codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: certificate}))
+			err = in.cfg.Order(ctx, requestOf(certificate))
 		}
-		if err != nil && !errors.Is(err, context.Canceled) {
-			in.log.WarnContext(ctx, "batch not handed in, will be again", slog.Int("transactions", len(f.txs)), slog.Int("attempt", attempt), slog.Any("error", err))
-		}
-		in.mu.Lock()
-		f.sending, f.sent = false, in.cfg.Clock.Now() // only now does it count as unordered
-		in.mu.Unlock()
+		in.handedIn(f, attempt, err)
 	}()
+}
+
+// certifyTries is for how many times ResendAfter a certificate is waited for.
+const certifyTries = 10
+
+// requestOf returns the ordering request of an encoded certificate.
+func requestOf(certificate []byte) []byte {
+	return codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestCertificate, Body: certificate})
+}
+
+// handedIn notes that f was handed in, or why not.
+func (in *Intake) handedIn(f *flight, attempt int, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		in.log.Warn("batch not handed in, will be again", slog.Int("transactions", len(f.txs)), slog.Int("attempt", attempt), slog.Any("error", err))
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f.sending, f.sent = false, in.cfg.Clock.Now() // only now does it count as unordered
 }
 
 // sweep settles transactions whose window is over, hands in again what stays unordered, and puts what can no longer be
@@ -198,6 +224,7 @@ func (in *Intake) sweep() {
 		}
 	}
 	in.mu.Unlock()
+	slices.SortFunc(over, func(a, b *pending) int { return bytes.Compare(a.ticket.Signed[:], b.ticket.Signed[:]) })
 	for _, p := range over {
 		in.lookUp(p, nil, ErrNotIncluded)
 	}
@@ -205,7 +232,8 @@ func (in *Intake) sweep() {
 	now := in.cfg.Clock.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for f := range in.flight {
+	flights := slices.SortedFunc(maps.Keys(in.flight), func(a, b *flight) int { return cmp.Compare(a.wall, b.wall) })
+	for _, f := range flights {
 		switch {
 		case f.sending:
 		case now.Sub(f.sent) < in.resendAfter(f) && f.epoch == epoch:

@@ -161,21 +161,13 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 		return g.certificate, nil
 	default:
 	}
-	others := in.others(g)
-	asked := min(g.need, len(others)) // how many of the others are asked to verify
-	if len(others) < len(g.set) {
-		asked = min(g.need-1, len(others)) // this validator has verified it
-	}
-	for k, i := range others {
-		in.offer(f, g, offer{i, k < asked})
-	}
-	askNext := func() {
-		if asked < len(others) {
-			in.metrics.escalated.Inc()
-			in.offer(f, g, offer{others[asked], true})
-			asked++
+	asking := in.newAsking(g)
+	give := func(offers []offer) {
+		for _, o := range offers {
+			in.offer(f, g, o)
 		}
 	}
+	give(asking.first())
 	patience := in.cfg.Clock.NewTimer(verifyPatience)
 	defer patience.Stop()
 	for {
@@ -183,18 +175,56 @@ func (in *Intake) certify(ctx context.Context, f *flight) ([]byte, error) {
 		case <-g.enough:
 			return g.certificate, nil
 		case <-g.failed:
-			askNext()
+			give(asking.next(1))
 		case <-patience.C():
-			in.noteSlow(g, others[:asked])
-			for range g.lacking() {
-				askNext()
-			}
+			in.noteSlow(g, asking.asked())
+			give(asking.next(g.lacking()))
 			patience.Reset(verifyPatience)
 		case <-ctx.Done():
 			return nil, errors.Join(g.missing(), ctx.Err())
 		}
 	}
 }
+
+// asking decides which validators are asked to verify a batch, and who is only given it.
+type asking struct {
+	in     *Intake
+	others []uint16 // in the order in which they are asked
+	// verify is how many of them have been asked to verify.
+	verify int
+}
+
+// newAsking decides who is asked at first.
+func (in *Intake) newAsking(g *gathering) *asking {
+	a := &asking{in: in, others: in.others(g)}
+	a.verify = min(g.need, len(a.others))
+	if len(a.others) < len(g.set) {
+		a.verify = min(g.need-1, len(a.others)) // this validator has verified it
+	}
+	return a
+}
+
+// first returns what is offered to everybody at first.
+func (a *asking) first() []offer {
+	out := make([]offer, len(a.others))
+	for k, i := range a.others {
+		out[k] = offer{i, k < a.verify}
+	}
+	return out
+}
+
+// next returns what is offered to n validators more, who are asked in the place of others.
+func (a *asking) next(n int) (out []offer) {
+	for ; n > 0 && a.verify < len(a.others); n-- {
+		a.in.metrics.escalated.Inc()
+		out = append(out, offer{a.others[a.verify], true})
+		a.verify++
+	}
+	return out
+}
+
+// asked returns the validators that have been asked to verify.
+func (a *asking) asked() []uint16 { return a.others[:a.verify] }
 
 // others returns the validators beside this node in the order in which they are asked to verify a batch: each batch begins
 // with another, so that the work is shared, and those that were slow lately come last.
@@ -265,24 +295,15 @@ func (in *Intake) offer(f *flight, g *gathering, o offer) {
 	go func() {
 		defer in.tasks.Done()
 		defer g.end(o)
-		for pause := pushPause; in.ctx.Err() == nil && !g.has(o.validator, o.verify); pause = min(2*pause, pushPauseMax) {
-			err := in.offerOnce(g, o)
-			if err == nil {
-				return
-			}
-			in.log.Debug("batch not acknowledged", slog.Any("batch", g.digest), slog.String("validator", g.set[o.validator].Name), slog.Any("error", err))
-			if o.verify {
-				in.noteSlow(g, []uint16{o.validator})
-				if pause == pushPause { // the first time
-					g.fail()
-				}
-			}
-			if !in.pausePush(f, g, pause) {
+		for pause := pushPause; in.ctx.Err() == nil && !g.has(o.validator, o.verify); pause = nextPause(pause) {
+			if in.offerOnce(g, o, pause == pushPause) || !in.pausePush(f, g, pause) {
 				return
 			}
 		}
 	}()
 }
+
+func nextPause(pause time.Duration) time.Duration { return min(2*pause, pushPauseMax) }
 
 // pausePush waits before the next push. It returns false if none is needed any more.
 func (in *Intake) pausePush(f *flight, g *gathering, pause time.Duration) bool {
@@ -298,17 +319,42 @@ func (in *Intake) pausePush(f *flight, g *gathering, pause time.Duration) bool {
 	return false
 }
 
-func (in *Intake) offerOnce(g *gathering, o offer) error {
-	message := g.plain
-	if o.verify {
-		message = g.verify
-	}
+// offerOnce pushes a batch to a validator once and returns whether it acknowledged it as it was asked to.
+func (in *Intake) offerOnce(g *gathering, o offer, first bool) bool {
 	ctx, cancel := context.WithTimeout(in.ctx, pushTimeout)
 	defer cancel()
-	answer, err := in.cfg.Push(ctx, o.validator, message)
-	if err != nil {
-		return err
+	answer, err := in.cfg.Push(ctx, o.validator, g.message(o))
+	return in.answered(g, o, first, answer, err)
+}
+
+// message returns the encoded push of an offer.
+func (g *gathering) message(o offer) []byte {
+	if o.verify {
+		return g.verify
 	}
+	return g.plain
+}
+
+// answered takes what came of a push, the first of its offer or a later one, and returns whether that was what was asked for.
+func (in *Intake) answered(g *gathering, o offer, first bool, answer []byte, err error) bool {
+	if err == nil {
+		err = in.take(g, o, answer)
+	}
+	if err == nil {
+		return true
+	}
+	in.log.Debug("batch not acknowledged", slog.Any("batch", g.digest), slog.String("validator", g.set[o.validator].Name), slog.Any("error", err))
+	if o.verify {
+		in.noteSlow(g, []uint16{o.validator})
+		if first {
+			g.fail()
+		}
+	}
+	return false
+}
+
+// take verifies an acknowledgement and adds it.
+func (in *Intake) take(g *gathering, o offer, answer []byte) error {
 	a, err := ledger.DecodeBatchAck(answer)
 	if err != nil {
 		return err

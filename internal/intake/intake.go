@@ -45,6 +45,10 @@ type Config struct {
 	// Push hands an encoded Push to another validator, by index, and returns its encoded ledger.BatchAck. It must end with
 	// ctx. It is not called where this node is the only validator.
 	Push func(ctx context.Context, validator uint16, push []byte) ([]byte, error)
+	// Stepped leaves it to whoever made the intake to call Step, so that nothing runs by itself: for simulators. Offer then stands
+	// in the place of Push: it begins a push and calls answer, later and once, with the acknowledgement or an error.
+	Stepped bool
+	Offer   func(validator uint16, push []byte, answer func(ack []byte, err error))
 	// Order hands an encoded ordering request to all validators, to this one's engine too. It is called again for a batch
 	// that stays unordered. It must end with ctx.
 	Order func(ctx context.Context, request []byte) error
@@ -76,7 +80,7 @@ const (
 // Validate reports every problem of c at once.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Chain == nil || c.Order == nil || c.Push == nil || c.Clock == nil || c.Signer == nil {
+	if c.Chain == nil || c.Order == nil || c.Push == nil && !c.Stepped || c.Offer == nil && c.Stepped || c.Clock == nil || c.Signer == nil {
 		errs = append(errs, errors.New("intake: Chain, Push, Order, Clock and Signer are required"))
 	}
 	if c.BatchTxs < 0 || c.BatchTxs > ledger.BatchTxsMax {
@@ -184,6 +188,14 @@ type Intake struct {
 	// wall is the wall time of the newest executed block, batchWall that of the newest batch.
 	wall, batchWall ledger.Time
 	closed          bool
+	// busy counts what was turned away because too much waited, busyAt is when the newest was.
+	busy   uint64
+	busyAt time.Time
+
+	// swept is when sweep last ran. The goroutine that calls turn owns it.
+	swept time.Time
+	// steps is what Step is to do, of a stepped intake.
+	steps []func()
 
 	wake   chan struct{}
 	ctx    context.Context
@@ -206,8 +218,10 @@ func New(cfg Config) (*Intake, error) {
 		cancel()
 		return nil, err
 	}
-	in.tasks.Add(1)
-	go in.run()
+	if !cfg.Stepped {
+		in.tasks.Add(1)
+		go in.run()
+	}
 	return in, nil
 }
 
@@ -223,6 +237,22 @@ func (in *Intake) Close() error {
 	in.tasks.Wait()
 	in.metrics.unregister()
 	return nil
+}
+
+// Load is how busy an intake is.
+type Load struct {
+	// Pending are the transactions admitted and not yet executed; Limit is how many may be, at the present pace.
+	Pending, Limit int
+	// Busy counts the transactions that were turned away because too many waited; LastBusy is when the newest was.
+	Busy     uint64
+	LastBusy time.Time
+}
+
+// Load returns how busy the intake is.
+func (in *Intake) Load() Load {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return Load{Pending: len(in.bySigned), Limit: in.pace.limit(in.cfg.PendingMax), Busy: in.busy, LastBusy: in.busyAt}
 }
 
 // Pending returns how many transactions are admitted and not yet executed.
@@ -266,10 +296,19 @@ func (in *Intake) AdmitAll(raws [][]byte) []Admission {
 			out[i] = in.settleSignatures(p, valid[:len(sigs)])
 			valid = valid[len(sigs):]
 		}
+		var failure *ledger.Failure
+		if errors.As(out[i].Err, &failure) && failure.Code == ledger.CodeBusy {
+			in.mu.Lock()
+			in.noteBusy()
+			in.mu.Unlock()
+		}
 		in.metrics.admission(out[i].Err)
 	}
 	return out
 }
+
+// noteBusy counts one transaction turned away. The caller holds mu.
+func (in *Intake) noteBusy() { in.busy, in.busyAt = in.busy+1, in.cfg.Clock.Now() }
 
 // turnAway refuses what comes while too much waits, but for what is under way already, and spends hardly more than one hash on
 // each: a node that is busy must not become busier by saying so.
@@ -282,6 +321,7 @@ func (in *Intake) turnAway(raws [][]byte, busy error) []Admission {
 			out[i].Ticket = p.ticket
 		} else {
 			out[i].Err = busy
+			in.noteBusy()
 		}
 	}
 	in.mu.Unlock()
