@@ -43,10 +43,69 @@ type Status struct {
 	Network Network  `json:"network"`
 	Heights Heights  `json:"heights"`
 	Engine  Engine   `json:"engine"`
-	// Cause says in words why nothing commits; empty while all is well or nothing is waiting.
+	// Cause says in words why nothing commits; empty while all is well or nothing is waiting. It joins the texts of Causes.
 	Cause string `json:"cause" doc:"Why nothing commits, in words; empty if nothing is wrong"`
-	Peers []Peer `json:"peers" nullable:"false"`
-	Disk  Disk   `json:"disk"`
+	// Causes are what is wrong, one by one, the worst first.
+	Causes []Cause `json:"causes" nullable:"false" doc:"What is wrong, one by one, the worst first"`
+	Load   Load    `json:"load"`
+	Peers  []Peer  `json:"peers" nullable:"false"`
+	Disk   Disk    `json:"disk"`
+}
+
+// CauseCode names a kind of trouble for programs. Names are added and never change their meaning.
+type CauseCode string
+
+// The kinds of trouble.
+const (
+	// CauseBroken: the node stopped executing rather than diverge.
+	CauseBroken CauseCode = "broken"
+	// CauseQuorumLost: the validators that can be reached, or were heard of late, are no quorum.
+	CauseQuorumLost CauseCode = "quorum_lost"
+	// CauseVotesMissing: a block is proposed, and some validators do not vote for it.
+	CauseVotesMissing CauseCode = "votes_missing"
+	// CauseNotOrdering: requests wait although a quorum is there: a view change, a slow leader, an engine that starts again.
+	CauseNotOrdering CauseCode = "not_ordering"
+	// CauseObserving: this validator does not vote until certified blocks have passed what it could have voted on.
+	CauseObserving CauseCode = "observing"
+	// CauseBehind: the peers have blocks that this node lacks, or it has blocks that it has not executed.
+	CauseBehind CauseCode = "behind"
+	// CauseOtherGenesis: a peer is on another network, that is on another genesis.
+	CauseOtherGenesis CauseCode = "other_genesis"
+	// CauseWrongKey: a peer has, or expects, another node key.
+	CauseWrongKey CauseCode = "wrong_key"
+	// CauseUnreachable: a peer does not answer at its address.
+	CauseUnreachable CauseCode = "unreachable"
+	// CauseIncompatible: a peer speaks another version, uses another crypto suite, or breaks the protocol.
+	CauseIncompatible CauseCode = "incompatible"
+	// CauseClockSkew: clocks differ so much that votes are, or soon will be, refused.
+	CauseClockSkew CauseCode = "clock_skew"
+	// CauseDiskFull, CauseDiskNearlyFull, CauseDiskReadOnly and CauseDiskSlow are of the file system of the data directory.
+	CauseDiskFull       CauseCode = "disk_full"
+	CauseDiskNearlyFull CauseCode = "disk_nearly_full"
+	CauseDiskReadOnly   CauseCode = "disk_read_only"
+	CauseDiskSlow       CauseCode = "disk_slow"
+	// CauseOverload: transactions are turned away because too many wait.
+	CauseOverload CauseCode = "overload"
+	// CauseFalseAttestation: validators signed for a batch with an invalid signature; the proof is in the data directory.
+	CauseFalseAttestation CauseCode = "false_attestation"
+)
+
+// Cause is one thing that is wrong.
+type Cause struct {
+	Code CauseCode `json:"code" doc:"Stable name" example:"quorum_lost"`
+	// Fails tells what stops the network or this node from what may come to that.
+	Fails bool `json:"fails" doc:"True if it stops the network or this node, false if it may come to that"`
+	// Text says it to a person, Next what to do.
+	Text string `json:"text" doc:"What is wrong, in words"`
+	Next string `json:"next" doc:"What to do next"`
+}
+
+// Load is how busy the intake is.
+type Load struct {
+	Pending uint32 `json:"pending" doc:"Transactions admitted and not yet executed"`
+	Limit   uint32 `json:"limit" doc:"How many may be, at the present pace"`
+	// Refused counts since the start.
+	Refused uint64 `json:"refused,string" doc:"Transactions turned away since the start because too many waited"`
 }
 
 // NodeInfo describes the node that answers.
@@ -77,7 +136,11 @@ type Engine struct {
 	// Leader is the name of the validator that proposes in this view.
 	Leader    string `json:"leader" doc:"Name of the leading validator"`
 	Observing bool   `json:"observing" doc:"True while the node may not vote because its log was lost or restored"`
-	Pending   int    `json:"pending" doc:"Requests that wait to be ordered"`
+	// ObserveUntil is the height from which it votes again.
+	ObserveUntil ledger.Height `json:"observe_until" doc:"Height from which an observing node votes again; 0 while that is not known yet"`
+	Pending      int           `json:"pending" doc:"Requests that wait to be ordered"`
+	// Awaited are the validators whose votes for the block in work have not come.
+	Awaited []string `json:"awaited" nullable:"false" doc:"Validators whose votes for the block in work have not come, once that takes long"`
 }
 
 // Peer is one link to another node.
@@ -91,14 +154,20 @@ type Peer struct {
 	Height ledger.Height `json:"height"`
 	// Skew is the peer's clock minus ours, in ms, as estimated over the link.
 	Skew ledger.Time `json:"clock_skew_ms" doc:"The peer's clock minus ours, ms"`
-	// Error is why the last attempt to connect failed.
+	// Error is why the last attempt to connect failed, Cause the same in one word.
 	Error string `json:"error" doc:"Why the link is down"`
+	Cause string `json:"cause" doc:"The same in one word: transport, network, unlisted, wrong_peer, proof, version, suite …; empty if there is none" example:"network"`
 }
 
 // Disk is how much room the node uses and has.
 type Disk struct {
-	DataBytes uint64 `json:"data_bytes,string" doc:"What the data directory takes"`
-	FreeBytes uint64 `json:"free_bytes,string" doc:"What the file system has left"`
+	DataBytes  uint64 `json:"data_bytes,string" doc:"What the data directory takes"`
+	FreeBytes  uint64 `json:"free_bytes,string" doc:"What the file system has left"`
+	TotalBytes uint64 `json:"total_bytes,string" doc:"What the file system holds in all"`
+	// SyncMs is how long a small write took to reach the disk, 0 if it was not tried yet.
+	SyncMs uint32 `json:"sync_ms" doc:"How long a small write took to reach the disk, ms"`
+	// Error is why that write failed.
+	Error string `json:"error" doc:"Why a small write to the data directory failed; empty if it did not"`
 }
 
 // Block is a header with its certificate and what the block did.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,8 +23,9 @@ func newStatusCmd(s *session) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Ask every known node how it and the network are, and why nothing moves",
 		Long: "Status asks every node of --node, $AVAL_NODES or your profile at once. Of each it shows the newest block that is committed (certified),\n" +
-			"executed and proven, how many of its peers it has a link to, and below the table what is wrong. It fails if no node answers; whether\n" +
-			"one that answers is well is in its state, and in the cause that --json gives.",
+			"executed and proven, how many of its peers it has a link to, and below the table what is wrong, by a name for programs, in words,\n" +
+			"and with what to do next. It fails if no node answers, and ends with 5 if every node that answers says that the quorum is lost;\n" +
+			"what else is wrong is in the causes that --json gives. `aval doctor` looks closer at one node, whether it runs or not.",
 		Example: "  aval status\n  aval status --node http://127.0.0.1:8080 --json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			urls, err := s.endpoints()
@@ -48,6 +50,9 @@ func newStatusCmd(s *session) *cobra.Command {
 			}
 			if answered == 0 {
 				return fmt.Errorf("%w", client.ErrUnreachable)
+			}
+			if quorumLost(all) {
+				return &exitError{code: exitQuorum, err: errors.New("the quorum is lost"), silent: true}
 			}
 			return nil
 		},
@@ -96,7 +101,7 @@ func (s *session) showStatus(o *output, all []nodeStatus) {
 			}
 		}
 		state := "ok"
-		if st.Cause != "" {
+		if len(st.Causes) > 0 {
 			state = "see below"
 		}
 		rows = append(rows, []string{all[i].URL, st.Node.Name, st.Node.Role, fmt.Sprint(st.Heights.Committed), fmt.Sprint(st.Heights.Executed),
@@ -125,30 +130,32 @@ func (o *output) banner(st *api.Status) {
 	o.line("")
 }
 
-// showTrouble prints why a node's network stands still, and which of its links are down or skewed.
+// showTrouble prints what is wrong at a node, and what to do about it.
 func (s *session) showTrouble(o *output, st *api.Status) {
-	const skewMax = 250 // ms; voters refuse headers at 500
-	var lines []string
-	if st.Cause != "" {
-		lines = append(lines, st.Cause)
-	}
-	if st.Engine.Observing {
-		lines = append(lines, "it observes and does not vote until certified blocks have passed what it could have voted on")
-	}
-	for _, p := range st.Peers {
-		switch {
-		case !p.Connected && p.Role == "validator" && !strings.Contains(st.Cause, p.Name):
-			lines = append(lines, strings.TrimSuffix(fmt.Sprintf("no link to %s at %s: %s", p.Name, p.Address, p.Error), ": "))
-		case p.Skew > skewMax || p.Skew < -skewMax:
-			lines = append(lines, fmt.Sprintf("the clock of %s differs by %d ms", p.Name, int64(p.Skew)))
-		}
-	}
-	if len(lines) == 0 {
+	if len(st.Causes) == 0 {
 		return
 	}
 	o.line("")
 	o.line("%s:", st.Node.Name)
-	for _, l := range lines {
-		o.line("  %s", l)
+	for _, c := range st.Causes {
+		o.line("  %s: %s", c.Code, c.Text)
+		o.line("    → %s", c.Next)
 	}
+}
+
+// quorumLost reports whether every node that answers says that the quorum is lost.
+func quorumLost(all []nodeStatus) bool {
+	answered, lost := 0, 0
+	for i := range all {
+		if all[i].Status == nil {
+			continue
+		}
+		answered++
+		for _, c := range all[i].Status.Causes {
+			if c.Code == api.CauseQuorumLost {
+				lost++
+			}
+		}
+	}
+	return answered > 0 && lost == answered
 }

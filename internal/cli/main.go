@@ -29,6 +29,7 @@ const (
 	exitUsage   = 2
 	exitStale   = 3
 	exitUnknown = 4
+	exitQuorum  = 5
 	timeoutText = "60s"
 )
 
@@ -169,7 +170,7 @@ func newRoot(s *session) *cobra.Command {
 			"Amounts are in yuan (12,000,000.00), dates are YYYY-MM-DD, times YYYY-MM-DDTHH:MM, both at UTC+8; a duration such as\n" +
 			"72h or 7d counts from the ledger's time. Parties are legal ids or the short names of your profile.\n\n" +
 			"Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a proof older than --max-age (aval verify); 4 not known whether the\n" +
-			"transaction takes effect, and how to learn it is said. With --json, results are on standard output and errors on standard error.",
+			"transaction takes effect, and how to learn it is said; 5 the network has lost its quorum (aval status). With --json, results are on standard output and errors on standard error.",
 		Example:       "  aval dev                                   # try it out on one node\n  aval party show huachen\n  aval voucher show 5f3a…\n  aval verify proof.cbor --genesis genesis.cbor",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -210,7 +212,7 @@ func TestTwoDown(t *testing.T) {
 	}
 	w.poll("status says why", func() error {
 		out, err := w.aval("status", "--node", w.url(0))
-		if err == nil && strings.Contains(out, "quorum lost") && strings.Contains(out, "validator-2") && strings.Contains(out, "validator-3") {
+		if exitCode(err) == 5 && strings.Contains(out, "quorum_lost: quorum lost") && strings.Contains(out, "validator-2") && strings.Contains(out, "validator-3") {
 			return nil
 		}
 		return &unexpected{out, err}
@@ -232,6 +234,18 @@ type unexpected struct {
 }
 
 func (u *unexpected) Error() string { return "unexpected: " + u.out + " " + errText(u.err) }
+
+// exitCode returns how a command ended, -1 if it did not run.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
 
 func errText(err error) string {
 	if err == nil {

@@ -77,7 +77,7 @@ func (n *Node) openEngine() (err error) {
 		n.engine, err = solo.New(solo.Config{Suite: n.cfg.Suite, Signer: n.cfg.Self, Ledger: n.chain, Logger: n.log})
 	default:
 		n.engine, err = bft.New(bft.Config{Suite: n.cfg.Suite, Network: n.chain.Network(), Signer: n.cfg.Self, Ledger: n.chain,
-			Links: links{n}, Syncer: n.catchup, Dir: n.cfg.path("engine"), Logger: n.log})
+			Links: links{n}, Syncer: n.catchup, Dir: n.cfg.path("engine"), Logger: n.log, Registerer: n.registry})
 	}
 	if err != nil {
 		return fmt.Errorf("node: engine: %w", err)

@@ -45,6 +45,7 @@ type Node struct {
 	debug         string // address of runtime profiles, empty if there are none
 
 	probes probes
+	disk   disk
 	// accusations says what proofs of false attestations were written, newest last.
 	accusations atomic.Pointer[string]
 	// tasks are the goroutines that end with ctx.
@@ -98,6 +99,7 @@ func (n *Node) start() error {
 		}
 	}
 	n.task(n.probeLoop)
+	n.task(n.diskLoop)
 	if n.index >= 0 {
 		n.task(n.tickLoop)
 	} else {

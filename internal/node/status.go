@@ -3,12 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
-	"io/fs"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"aval/api"
@@ -27,7 +23,7 @@ type probe struct {
 type probes struct {
 	mu     sync.Mutex
 	byPeer map[string]probe
-	disk   api.Disk
+	trail  trail
 }
 
 const (
@@ -42,7 +38,7 @@ const (
 func (n *Node) probeLoop(ctx context.Context) error {
 	timer := n.cfg.Clock.NewTimer(0)
 	defer timer.Stop()
-	for round := 0; ; round++ {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -56,10 +52,11 @@ func (n *Node) probeLoop(ctx context.Context) error {
 				n.probePeer(ctx, i)
 			}()
 		}
-		if round%15 == 0 {
-			n.measureDisk()
-		}
 		wg.Wait()
+		progress, _ := n.chain.Progress()
+		n.probes.mu.Lock()
+		n.probes.trail.note(progress.Committed, progress.Executed, n.cfg.Clock.Now())
+		n.probes.mu.Unlock()
 		timer.Reset(probeEvery)
 	}
 }
@@ -83,31 +80,6 @@ func (n *Node) probePeer(ctx context.Context, i int) {
 	n.probes.byPeer[string(n.peers[i].Key)] = probe{height: r.Head, skew: r.Wall - middle, at: now}
 }
 
-func (n *Node) measureDisk() {
-	var disk api.Disk
-	err := filepath.WalkDir(n.cfg.DataDir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return nil //nolint:nilerr // files come and go while we look
-		}
-		if info, err := d.Info(); err == nil {
-			disk.DataBytes += uint64(info.Size())
-		}
-		return nil
-	})
-	var st syscall.Statfs_t
-	if err == nil {
-		err = syscall.Statfs(n.cfg.DataDir, &st)
-	}
-	if err != nil {
-		n.log.Warn("disk space unknown", slog.Any("error", err))
-		return
-	}
-	disk.FreeBytes = st.Bavail * uint64(st.Bsize)
-	n.probes.mu.Lock()
-	n.probes.disk = disk
-	n.probes.mu.Unlock()
-}
-
 // Status says how the node and its network are.
 func (n *Node) Status() api.Status {
 	progress, _ := n.chain.Progress()
@@ -121,13 +93,24 @@ func (n *Node) Status() api.Status {
 		Network: n.networkStatus(progress.Committed, progress.Time, progress.Time-progress.Wall),
 		Heights: api.Heights{Committed: progress.Committed, Executed: progress.Executed, Proven: progress.Proven,
 			Network: progress.Committed, LastCommit: progress.Wall},
-		Engine: api.Engine{Name: engine.Engine, View: engine.View, Observing: engine.Observing, Pending: engine.Pending},
+		Engine: api.Engine{Name: engine.Engine, View: engine.View, Observing: engine.Observing, ObserveUntil: engine.ObserveUntil,
+			Pending: engine.Pending, Awaited: []string{}},
 	}
-	if set := n.cfg.Genesis.Validators; engine.Engine != "none" && int(engine.Leader) < len(set) {
+	set := n.cfg.Genesis.Validators
+	if engine.Engine != "none" && int(engine.Leader) < len(set) {
 		s.Engine.Leader = set[engine.Leader].Name
 	}
+	for _, i := range engine.Awaited {
+		s.Engine.Awaited = append(s.Engine.Awaited, set[i].Name)
+	}
+	if in := n.intake.Load(); in != nil {
+		load := in.Load()
+		s.Load = api.Load{Pending: uint32(load.Pending), Limit: uint32(load.Limit), Refused: load.Busy}
+	}
+	s.Disk, _ = n.disk.measured()
 	n.addPeers(&s)
-	s.Cause = n.cause(&s, engine.Cause)
+	s.Causes = n.causes(&s, &engine)
+	s.Cause = inWords(s.Causes)
 	return s
 }
 
@@ -147,7 +130,6 @@ func (n *Node) addPeers(s *api.Status) {
 	s.Peers = []api.Peer{}
 	n.probes.mu.Lock()
 	defer n.probes.mu.Unlock()
-	s.Disk = n.probes.disk
 	if n.links == nil {
 		return
 	}
@@ -157,8 +139,11 @@ func (n *Node) addPeers(s *api.Status) {
 		if p.Observer {
 			peer.Role = "gateway"
 		}
-		if p.Connected {
+		switch {
+		case p.Connected:
 			peer.Error = ""
+		case p.LastError != "":
+			peer.Cause = p.LastCause.String()
 		}
 		if a, ok := n.probes.byPeer[string(p.Key)]; ok && now.Sub(a.at) < probeFresh {
 			peer.Height, peer.Skew = a.height, a.skew
@@ -166,32 +151,6 @@ func (n *Node) addPeers(s *api.Status) {
 		}
 		s.Peers = append(s.Peers, peer)
 	}
-}
-
-// cause says in words why nothing commits here, empty if nothing is wrong.
-func (n *Node) cause(s *api.Status, engine string) string {
-	if err := n.chain.Broken(); err != nil {
-		return "this node stopped executing: " + err.Error()
-	}
-	var causes []string
-	if lost := n.quorumLost(s); lost != "" {
-		causes = append(causes, lost)
-	} else if engine != "" {
-		causes = append(causes, engine)
-	}
-	if s.Heights.Network > s.Heights.Committed+10 {
-		causes = append(causes, fmt.Sprintf("this node is %d blocks behind its peers and is catching up", s.Heights.Network-s.Heights.Committed))
-	}
-	for _, p := range s.Peers {
-		if p.Skew > skewWarn || p.Skew < -skewWarn {
-			causes = append(causes, fmt.Sprintf("the clock of %s differs from this node's by %d ms; voters refuse blocks beyond %d ms: check NTP on both",
-				p.Name, p.Skew, int64(ledger.WallDriftMax)))
-		}
-	}
-	if text := n.accusations.Load(); text != nil {
-		causes = append(causes, *text)
-	}
-	return strings.Join(causes, "; ")
 }
 
 // quorumLost names the validators that are missing if those that can be reached are no quorum.
