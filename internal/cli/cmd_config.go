@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,7 @@ func (s *session) nodeConfig(flags map[string]string) (*config.Node, error) {
 		return nil, err
 	}
 	n, err := config.Load(s.home, s.sys.Env, flags)
+	err = errors.Join(err, config.CheckEnviron(s.sys.Environ()))
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}

@@ -37,15 +37,16 @@ const (
 type System struct {
 	Stdin          *os.File
 	Stdout, Stderr io.Writer
-	// Env looks up the environment.
-	Env func(string) (string, bool)
+	// Env looks up the environment, Environ lists it.
+	Env     func(string) (string, bool)
+	Environ func() []string
 	// Now is the wall clock.
 	Now func() time.Time
 }
 
 // Machine returns the real System.
 func Machine() System {
-	return System{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.LookupEnv, Now: time.Now}
+	return System{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.LookupEnv, Environ: os.Environ, Now: time.Now}
 }
 
 // exitError is an error with an exit code of its own. A silent one has been printed already.

@@ -76,7 +76,7 @@ type Intake struct {
 
 // Store bounds what the node keeps in memory.
 type Store struct {
-	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Cache of the store of blocks; that of the state takes a quarter beside it."`
+	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Cache of the store of blocks."`
 }
 
 // Crypto says how signatures are verified and messages hashed; the results are the same.
@@ -160,7 +160,8 @@ func decodeTOML(path string, b []byte, v any) error {
 		for i := range unknown.Errors {
 			e := &unknown.Errors[i]
 			row, _ := e.Position()
-			errs = append(errs, fmt.Errorf("%s:%d: unknown key %q", path, row, dotted(e.Key())))
+			key := dotted(e.Key())
+			errs = append(errs, fmt.Errorf("%s:%d: unknown key %q%s", path, row, key, meant(key, keysOfFile(), "")))
 		}
 		return errors.Join(errs...)
 	}
