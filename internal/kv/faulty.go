@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -12,6 +13,8 @@ var (
 	ErrCrashed = errors.New("kv: crashed")
 	// ErrInjected reports an error that was asked for.
 	ErrInjected = errors.New("kv: injected error")
+	// ErrFull reports a write to a medium without room.
+	ErrFull = errors.New("kv: no space left on device")
 )
 
 // Faults says what goes wrong, each counted from 1 since Arm or NewFaulty. Zero means never.
@@ -22,6 +25,10 @@ type Faults struct {
 	ApplyErrorAt   int
 	GetErrorAt     int
 	IterateErrorAt int
+	// Full fails every Apply with ErrFull and without effect.
+	Full bool
+	// LoseSync makes the medium lie: what was applied with sync may be lost like the rest, until something is synced without it.
+	LoseSync bool
 }
 
 // Faulty is a Store that fails on command. Batches applied without sync stay out of the store below until a synced
@@ -114,6 +121,33 @@ func (f *Faulty) Restart(survivors int) error {
 	return f.load()
 }
 
+// FlipBit inverts one bit of a value on the medium, picked by the numbers row and bit, and returns the key; nil if there is nothing to
+// invert. What was not synced is not touched.
+func (f *Faulty) FlipBit(row, bit uint64) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var keys, values [][]byte
+	err := f.inner.Iterate(Range{Limit: RowsMax}, func(key, value []byte) error {
+		if len(value) > 0 {
+			keys, values = append(keys, bytes.Clone(key)), append(values, bytes.Clone(value))
+		}
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	key, value := keys[row%uint64(len(keys))], values[row%uint64(len(keys))]
+	value[bit/8%uint64(len(value))] ^= 1 << (bit % 8)
+	for _, s := range []Store{f.inner, f.live} {
+		b := s.NewBatch()
+		b.Set(key, value)
+		if err := s.Apply(b, true); err != nil {
+			return nil, err
+		}
+	}
+	return key, nil
+}
+
 // step counts one call and says whether it fails.
 func (f *Faulty) step(count *int, failAt int) error {
 	if f.crashed {
@@ -145,6 +179,9 @@ func (f *Faulty) Apply(b *Batch, sync bool) error {
 	if err := f.step(&f.applies, f.faults.ApplyErrorAt); err != nil {
 		return err
 	}
+	if f.faults.Full {
+		return ErrFull
+	}
 	mine := &Batch{ops: b.ops, data: b.data}
 	before := f.writes
 	if b.err == nil && !b.spent {
@@ -160,7 +197,7 @@ func (f *Faulty) Apply(b *Batch, sync bool) error {
 		return err
 	}
 	f.unsynced = append(f.unsynced, mine)
-	if sync {
+	if sync && !f.faults.LoseSync {
 		return f.flush()
 	}
 	return nil

@@ -210,3 +210,55 @@ func TestFaultyErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFaultyMedium: a full medium refuses and keeps what it has, one that lies loses what it said was durable, and a flipped bit stays.
+func TestFaultyMedium(t *testing.T) {
+	s, err := kv.NewFaulty(kv.NewMemory(), kv.Faults{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string) error {
+		b := s.NewBatch()
+		b.Set([]byte(key), []byte("value"))
+		return s.Apply(b, true)
+	}
+	if err := put("a"); err != nil {
+		t.Fatal(err)
+	}
+	s.Arm(kv.Faults{Full: true})
+	if err := put("b"); !errors.Is(err, kv.ErrFull) {
+		t.Fatalf("full: %v", err)
+	}
+	s.Arm(kv.Faults{LoseSync: true})
+	if err := put("c"); err != nil {
+		t.Fatal(err)
+	}
+	s.Crash()
+	if err := s.Restart(0); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]error{"a": nil, "b": kv.ErrNotFound, "c": kv.ErrNotFound} {
+		if _, err := s.Get([]byte(key)); !errors.Is(err, want) {
+			t.Fatalf("%s: %v", key, err)
+		}
+	}
+	var flipped []string
+	for range 2 { // the second undoes the first
+		key, err := s.FlipBit(7, 10)
+		if err != nil || string(key) != "a" {
+			t.Fatalf("flipped %q: %v", key, err)
+		}
+		s.Crash()
+		if err := s.Restart(0); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Get([]byte("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flipped = append(flipped, string(got))
+	}
+	if flipped[0] != "velue" || flipped[1] != "value" {
+		t.Fatalf("flipped once and twice: %q", flipped)
+	}
+}
