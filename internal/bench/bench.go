@@ -228,8 +228,11 @@ func (r *run) setUp(ctx context.Context) error {
 	if r.cfg.Workload == workloadVoucher {
 		r.work = &vouchers{suite: r.cfg.Suite, network: r.net.id, keys: r.cfg.Keys}
 	}
-	s := &setup{net: r.net.founded, suite: r.cfg.Suite, id: r.net.id, clients: r.net.clients, out: r.out}
-	err := r.work.setUp(ctx, s)
+	s, err := newSetup(r.net.founded, r.net.clients, r.out)
+	if err != nil {
+		return err
+	}
+	err = r.work.setUp(ctx, s)
 	if err == nil && r.cfg.Preload > 0 {
 		r.lots = &lots{want: r.cfg.Preload}
 		err = r.lots.setUp(ctx, s)

@@ -58,7 +58,7 @@ func (s *setup) newBanks(ctx context.Context, kind byte, count int) ([]firm, err
 		if banks[i], op, err = s.newFirm(kind, i, "Bank", ledger.RoleBank); err != nil {
 			return nil, err
 		}
-		return s.tx([]ledger.Op{op}, s.authority(), banks[i].maker, banks[i].checker)
+		return s.tx([]ledger.Op{op}, s.authority, banks[i].maker, banks[i].checker)
 	})
 	return banks, err
 }
@@ -71,7 +71,7 @@ func (s *setup) newCircles(ctx context.Context, kind byte, count int, banks []fi
 	err := s.submit(ctx, fmt.Sprintf("onboard %d circles of %d firms", count, circleSize), count, func(i int) (*ledger.SignedTx, error) {
 		c := &circles[i]
 		c.bank = &banks[i%len(banks)]
-		signers := []suite.Signer{s.authority(), c.bank.maker, c.bank.checker}
+		signers := []suite.Signer{s.authority, c.bank.maker, c.bank.checker}
 		var ops []ledger.Op
 		for k := range circleSize {
 			name, roles := "Supplier", ledger.RoleSupplier

@@ -23,8 +23,23 @@ type setup struct {
 	id      suite.Hash
 	clients []*client.Client // one per validator
 	out     *progress
+	// authority onboards, issuer signs credentials, whose persons are hidden by secret.
+	authority, issuer suite.Signer
+	secret            []byte
 	// done counts receipts.
 	done atomic.Int64
+}
+
+// newSetup returns a setup of network f, which answers clients.
+func newSetup(f *genesis.Network, clients []*client.Client, out *progress) (*setup, error) {
+	s := &setup{net: f, suite: f.Suite, id: f.Genesis.NetworkID(f.Suite), clients: clients, out: out,
+		secret: genesis.IssuerSecret(f.Suite, f.Keys[genesis.KeyIdentity])}
+	var err error
+	if s.authority, err = quick(f.Suite, f.Keys[genesis.KeyAuthorityAdmin]); err != nil {
+		return nil, err
+	}
+	s.issuer, err = quick(f.Suite, f.Keys[genesis.KeyIdentity])
+	return s, err
 }
 
 const (
@@ -148,10 +163,13 @@ func (s *setup) tx(ops []ledger.Op, signers ...suite.Signer) (*ledger.SignedTx, 
 
 func signedTx(s suite.Suite, network suite.Hash, validUntil ledger.Time, ops []ledger.Op, signers ...suite.Signer) (*ledger.SignedTx, error) {
 	tx := client.NewTx(network, validUntil, ops...)
+	id := tx.Tx.ID(s) // once, for all of them
 	for _, signer := range signers {
-		if err := tx.Sign(s, signer); err != nil {
+		sig, err := signer.Sign(ledger.DomainTxSignature, id[:])
+		if err != nil {
 			return nil, err
 		}
+		tx.AddSignature(ledger.TxSignature{Key: signer.Public(), Sig: sig})
 	}
 	return tx, nil
 }
@@ -166,20 +184,21 @@ type member struct {
 // newMember makes a key for the n-th person of a party.
 func (s *setup) newMember(caps ledger.Capability, n int) (member, error) {
 	signer, err := s.suite.GenerateKey(nil)
+	if err == nil {
+		signer, err = quick(s.suite, signer)
+	}
 	return member{signer: signer, caps: caps, person: fmt.Sprintf("person %d", n)}, err
 }
 
 // admit returns the operation by which the root authority onboards a party whose money and trade are decided as policies say.
 func (s *setup) admit(id ledger.PartyID, name string, roles ledger.Role, policies []ledger.Policy, members ...member) (ledger.Op, error) {
 	g := s.net.Genesis
-	issuer := s.net.Keys[genesis.KeyIdentity]
-	secret := genesis.IssuerSecret(s.suite, issuer)
 	until := g.Start + 5*365*ledger.Day
 	op := &ledger.PartyOnboard{ID: id, Name: name, Scope: "/", Roles: roles, Size: ledger.SizeMedium, Policies: policies,
 		Evidence: s.suite.Hash(ledger.DomainDocument, []byte(name))}
 	for _, m := range members {
-		c, err := ledger.SignCredential(issuer, ledger.Credential{Network: s.id, Party: id, Key: m.signer.Public(),
-			Person: ledger.PersonCommitment(s.suite, secret, m.person, id), NotAfter: until})
+		c, err := ledger.SignCredential(s.issuer, ledger.Credential{Network: s.id, Party: id, Key: m.signer.Public(),
+			Person: ledger.PersonCommitment(s.suite, s.secret, m.person, id), NotAfter: until})
 		if err != nil {
 			return ledger.Op{}, err
 		}
@@ -187,9 +206,6 @@ func (s *setup) admit(id ledger.PartyID, name string, roles ledger.Role, policie
 	}
 	return ledger.NewOp(g.Authority.ID, op), nil
 }
-
-// authority returns the key that onboards.
-func (s *setup) authority() suite.Signer { return s.net.Keys[genesis.KeyAuthorityAdmin] }
 
 // partyID returns a valid code of the n-th organisation of a kind, a capital letter. Region 990000 does not exist.
 func partyID(kind byte, n int) (ledger.PartyID, error) {

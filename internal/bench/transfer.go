@@ -53,7 +53,7 @@ func (t *transfer) setUp(ctx context.Context, s *setup) (err error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.tx([]ledger.Op{op}, s.authority(), clerk.signer)
+		return s.tx([]ledger.Op{op}, s.authority, clerk.signer)
 	})
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (t *transfer) setUp(ctx context.Context, s *setup) (err error) {
 // open onboards the holders of accounts [low, high) and fills their accounts.
 func (t *transfer) open(s *setup, low, high int, clerk suite.Signer) (*ledger.SignedTx, error) {
 	var ops []ledger.Op
-	signers := []suite.Signer{s.authority(), clerk}
+	signers := []suite.Signer{s.authority, clerk}
 	for n := low; n < high; n++ {
 		id, err := partyID('A', n)
 		if err != nil {
