@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -288,4 +289,34 @@ func TestReplayAfterRestart(t *testing.T) {
 		t.Fatalf("the same bytes after a restart: %+v, %v; at first %+v", again, err, first)
 	}
 	w.mustOpenScope(w.client(1))
+}
+
+// settle waits until all nodes have executed what has been acknowledged so far, and the validators are in one view.
+func (w *world) settle(l *load) {
+	w.t.Helper()
+	l.mu.Lock()
+	var top ledger.Height
+	for _, o := range l.acked {
+		top = max(top, o.Height)
+	}
+	l.mu.Unlock()
+	w.poll("all nodes are together again", func() error {
+		views := map[uint64]bool{}
+		for i := range w.nodes {
+			s, err := w.status(i)
+			if err != nil {
+				return err
+			}
+			if s.Heights.Executed < top {
+				return fmt.Errorf("%s is at height %d, not %d: %s", w.nodes[i].Name, s.Heights.Executed, top, s.Cause)
+			}
+			if i < 4 {
+				views[s.Engine.View] = true
+			}
+		}
+		if len(views) > 1 {
+			return fmt.Errorf("the validators are in views %v", views)
+		}
+		return nil
+	})
 }
