@@ -41,12 +41,12 @@ func count(f *genesis.Network, homes []string, check func(j *vm.Journal) ([]stri
 }
 
 func countOne(f *genesis.Network, home string, check func(j *vm.Journal) ([]string, error)) (b books, err error) {
-	blocks, err := openStore(home, "blocks")
+	blocks, err := kv.OpenPebble(kv.PebbleConfig{Dir: filepath.Join(home, "data", "blocks"), CacheBytes: 32 << 20})
 	if err != nil {
 		return b, err
 	}
 	defer func() { err = errors.Join(err, blocks.Close()) }()
-	state, err := openStore(home, "state")
+	state, err := kv.OpenLog(kv.LogConfig{Dir: filepath.Join(home, "data", "state")})
 	if err != nil {
 		return b, err
 	}
@@ -72,10 +72,6 @@ func countOne(f *genesis.Network, home string, check func(j *vm.Journal) ([]stri
 		return err
 	})
 	return b, err
-}
-
-func openStore(home, name string) (kv.Store, error) {
-	return kv.OpenPebble(kv.PebbleConfig{Dir: filepath.Join(home, "data", name), CacheBytes: 32 << 20})
 }
 
 func (b *books) add(receipts []ledger.Receipt) {

@@ -52,7 +52,7 @@ func newCity(b *testing.B, n int) *city {
 		b.Fatal(err)
 	}
 	c := &city{World: w, bank: w.DeclareParty("bank", "")}
-	store, err := kv.OpenPebble(kv.PebbleConfig{Dir: b.TempDir(), CacheBytes: 32 << 20})
+	store, err := kv.OpenLog(kv.LogConfig{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -68,12 +68,14 @@ type Config struct {
 	// Clock defaults to the machine's, Logger to slog.Default().
 	Clock  clock.Clock
 	Logger *slog.Logger
-	// CacheBytes is the cache of the store of blocks; that of the state takes a quarter beside it. Default 32 MiB.
+	// CacheBytes is the cache of the store of blocks. Default 32 MiB.
 	CacheBytes int64
 	// OpenLinks makes the links to peers. Default: transport.New.
 	OpenLinks func(transport.Config) (Links, error)
-	// OpenStore opens the store in a folder. Default: kv.OpenPebble.
+	// OpenStore opens the store of blocks, in a folder. Default: kv.OpenPebble.
 	OpenStore func(kv.PebbleConfig) (kv.Store, error)
+	// OpenLog opens the store of the state's log, in a folder. Default: kv.OpenLog.
+	OpenLog func(kv.LogConfig) (kv.Store, error)
 }
 
 // Links are a node's links to its peers, with the promises of the methods of *transport.Transport, which implements it.
@@ -104,6 +106,14 @@ func openPebble(cfg kv.PebbleConfig) (kv.Store, error) {
 		return nil, err // likewise
 	}
 	return p, nil
+}
+
+func openLog(cfg kv.LogConfig) (kv.Store, error) {
+	l, err := kv.OpenLog(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // Validate reports every problem of c at once.
@@ -160,6 +170,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.OpenLinks == nil {
 		c.OpenLinks = openTransport
+	}
+	if c.OpenLog == nil {
+		c.OpenLog = openLog
 	}
 	if c.OpenStore == nil {
 		c.OpenStore = openPebble

@@ -123,22 +123,17 @@ func (n *Node) task(fn func(ctx context.Context) error) {
 	}()
 }
 
-func (n *Node) openStores() error {
-	for _, s := range []struct {
-		store *kv.Store
-		name  string
-		// cache and memTable: the log of the state is read once, and has a cache of values before it.
-		cache    int64
-		memTable uint64
-	}{{&n.blocks, "blocks", n.cfg.CacheBytes, 16 << 20}, {&n.state, "state", max(n.cfg.CacheBytes/4, 1<<20), 8 << 20}} {
-		opened, err := n.cfg.OpenStore(kv.PebbleConfig{Dir: n.cfg.path(s.name), CacheBytes: s.cache, MemTableBytes: s.memTable})
-		if errors.Is(err, kv.ErrInUse) {
-			return fmt.Errorf("node: another process uses %s; stop it, or give this node a data directory of its own: %w", n.cfg.DataDir, err)
-		}
-		if err != nil {
-			return fmt.Errorf("node: open %s: %w", n.cfg.path(s.name), err)
-		}
-		*s.store = opened
+func (n *Node) openStores() (err error) {
+	blocks, state := n.cfg.path("blocks"), n.cfg.path("state")
+	n.blocks, err = n.cfg.OpenStore(kv.PebbleConfig{Dir: blocks, CacheBytes: n.cfg.CacheBytes})
+	if err == nil {
+		n.state, err = n.cfg.OpenLog(kv.LogConfig{Dir: state})
+	}
+	if errors.Is(err, kv.ErrInUse) {
+		return fmt.Errorf("node: another process uses %s; stop it, or give this node a data directory of its own: %w", n.cfg.DataDir, err)
+	}
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
 	}
 	return nil
 }

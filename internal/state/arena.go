@@ -2,6 +2,7 @@ package state
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"aval/merkle"
 	"aval/suite"
@@ -42,21 +43,27 @@ func (l *leaf) deleted() bool { return l.seq&tombstoneBit != 0 }
 func (l *leaf) row() uint64   { return l.seq &^ tombstoneBit }
 
 // chunkLen is the number of elements that an arena allocates at once.
-const chunkLen = 1 << 10
+const chunkLen = 1 << 8
 
 // arena hands out elements by index, from 1. Its methods belong to the writer, except at, which readers may call for
-// indexes that were published to them.
+// indexes that were published to them. T has no pointers: the garbage collector does not look at elements.
 type arena[T any] struct {
+	memory *memory
 	chunks atomic.Pointer[[]*[chunkLen]T]
 	// next is the first index that was never used.
 	next uint32
 	free []uint32
 }
 
-func newArena[T any]() *arena[T] {
-	a := &arena[T]{next: 1}
-	a.chunks.Store(&[]*[chunkLen]T{new([chunkLen]T)})
+func newArena[T any](m *memory) *arena[T] {
+	a := &arena[T]{memory: m, next: 1}
+	a.chunks.Store(&[]*[chunkLen]T{a.chunk()})
 	return a
+}
+
+// chunk returns another chunk of zeroed elements.
+func (a *arena[T]) chunk() *[chunkLen]T {
+	return (*[chunkLen]T)(unsafe.Pointer(&a.memory.take(int(unsafe.Sizeof([chunkLen]T{})))[0]))
 }
 
 func (a *arena[T]) at(i uint32) *T { return &(*a.chunks.Load())[i/chunkLen][i%chunkLen] }
@@ -72,7 +79,7 @@ func (a *arena[T]) alloc() uint32 {
 	a.next++
 	if chunks := *a.chunks.Load(); int(i/chunkLen) == len(chunks) {
 		// Readers keep the slice they loaded: an append within capacity writes beyond its length.
-		chunks = append(chunks, new([chunkLen]T))
+		chunks = append(chunks, a.chunk())
 		a.chunks.Store(&chunks)
 	}
 	return i

@@ -16,7 +16,7 @@ import (
 // processor time of it.
 func benchState(b *testing.B, s suite.Suite, n int) (state *State, next func(writes int) time.Duration) {
 	b.Helper()
-	store, err := kv.OpenPebble(kv.PebbleConfig{Dir: b.TempDir()})
+	store, err := kv.OpenLog(kv.LogConfig{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -164,13 +164,19 @@ func Open(c Config) (*State, error) {
 	s := &State{cfg: c, noWrite: merkle.RootOfHashes(c.Suite, nil), cache: newCache(c.CacheBytes)}
 	s.reset()
 	if err := s.load(); err != nil {
+		s.tree.memory.release()
 		return nil, err
 	}
+	// Methods hold a mutex of s until they return, so none is at work any more when s is out of reach.
+	runtime.AddCleanup(s, (*memory).release, s.tree.memory)
 	return s, nil
 }
 
 // reset makes s the state of an empty log.
 func (s *State) reset() {
+	if s.tree != nil {
+		s.tree.memory.release() // a rebuild that led nowhere
+	}
 	s.tree = newTree(s.cfg.Suite, s.cfg.Workers)
 	s.empty, s.height = true, 0
 	s.versions = []version{{}}

@@ -196,12 +196,12 @@ func del(key string) Write        { return Write{Key: []byte(key), Delete: true}
 // stores are the stores that the properties are checked on.
 var stores = map[string]func(t tb) kv.Store{
 	"memory": func(tb) kv.Store { return kv.NewMemory() },
-	"pebble": func(t tb) kv.Store {
-		p, err := kv.OpenPebble(kv.PebbleConfig{Dir: "state", FS: vfs.NewMem(), MemTableBytes: 256 << 10})
+	"log": func(t tb) kv.Store {
+		l, err := kv.OpenLog(kv.LogConfig{Dir: "state", SegmentBytes: 64 << 10, FS: vfs.NewMem()})
 		if err != nil {
 			t.Fatalf("open: %v", err)
 		}
-		return p
+		return l
 	},
 }
 
@@ -209,7 +209,7 @@ var stores = map[string]func(t tb) kv.Store{
 // and proofs of every kind.
 func TestTwin(t *testing.T) {
 	for _, name := range []string{"sm", "intl"} {
-		for _, store := range []string{"memory", "pebble"} {
+		for _, store := range []string{"memory", "log"} {
 			t.Run(name+"/"+store, func(t *testing.T) {
 				s := suiteOf(t, name)
 				rapid.Check(t, func(rt *rapid.T) { checkTwin(rt, s, stores[store]) })

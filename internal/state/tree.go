@@ -13,6 +13,7 @@ const parallelMin = 256
 
 // tree holds the trees of the newest heights. One goroutine at a time may change it; published nodes do not change.
 type tree struct {
+	memory  *memory
 	nodes   *arena[node]
 	leaves  *arena[leaf]
 	workers []*worker
@@ -34,7 +35,8 @@ type worker struct {
 const packMax = 64
 
 func newTree(s suite.Suite, workers int) *tree {
-	t := &tree{nodes: newArena[node](), leaves: newArena[leaf]()}
+	m := new(memory)
+	t := &tree{memory: m, nodes: newArena[node](m), leaves: newArena[leaf](m)}
 	for range workers {
 		t.workers = append(t.workers, &worker{Hasher: merkle.NewHasher(s),
 			packed: make([]byte, 0, packMax*merkle.InnerBytes), hashes: make([]suite.Hash, packMax),

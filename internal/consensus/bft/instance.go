@@ -61,6 +61,8 @@ type instance struct {
 	// stated is the newest view that the kernel made a statement for: only then does it take the others' statements.
 	stated atomic.Uint64
 	out    outbound
+	// begun is when the kernel was last told that a view begins, in ns since 1970.
+	begun atomic.Int64
 	// gate is held for reading while a proposal or vote is handed in, for writing when the kernel leaves its view for a
 	// view change: none is handed in while the kernel holds a lock over the time it takes up what was in flight.
 	gate sync.RWMutex

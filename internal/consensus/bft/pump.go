@@ -80,8 +80,11 @@ func (in *instance) tryHand(from uint16, m *smartbftprotos.Message, now time.Tim
 }
 
 func (in *instance) hand(from uint16, m *smartbftprotos.Message) {
-	if nv := m.GetNewView(); nv != nil && !in.out.beginOnce(nextViewOf(nv.GetSignedViewData()[0])) {
-		return
+	if nv := m.GetNewView(); nv != nil {
+		if !in.out.beginOnce(nextViewOf(nv.GetSignedViewData()[0])) {
+			return
+		}
+		in.begun.Store(time.Now().UnixNano())
 	}
 	if !in.dead.Load() {
 		in.kernel.HandleMessage(nodeID(from), m)
@@ -128,16 +131,17 @@ func (in *instance) early(m *smartbftprotos.Message, now time.Time) bool {
 const takeUpTicks = 3
 
 // between reports whether the kernel has left its view and neither entered the next nor begun to decide what was in
-// flight.
+// flight. A synchronisation may have taken it to the next view while it is still about to take up what was in flight there.
 func (in *instance) between(now time.Time) bool {
 	stated := in.stated.Load()
-	if stated <= in.view.Load() {
-		return false
-	}
 	in.mu.Lock()
 	taken := in.taken
 	in.mu.Unlock()
-	if taken.view == stated && now.Sub(taken.at) > takeUpTicks*in.cfg.Timing.Tick {
+	takingUp := !taken.at.IsZero() && now.Sub(taken.at) <= takeUpTicks*in.cfg.Timing.Tick
+	switch {
+	case stated <= in.view.Load():
+		return takingUp && taken.view == stated || now.Sub(time.Unix(0, in.begun.Load())) < earlyPoll
+	case taken.view == stated && !takingUp:
 		return false
 	}
 	in.askView()
