@@ -50,6 +50,14 @@ func CutPlace(p *suite.Hash, depth int) (out suite.Hash) {
 	return out
 }
 
+// ChildPlace returns the place at which child digit begins of a subtree at depth that begins at prefix.
+func ChildPlace(prefix suite.Hash, depth, digit int) suite.Hash {
+	if depth < DepthMax {
+		prefix[depth>>2] |= byte(digit) << (6 - 2*(depth&3))
+	}
+	return prefix
+}
+
 // VerifyRange checks that leaves are those of the state tree of root whose keys lie from from up to but not including to, all of
 // them and no other. A zero to is the end of the tree. Leaves are in order of their keys. Stubs, in order too, stand for what lies
 // outside the range.

@@ -252,7 +252,7 @@ func (s *State) sweep(p *pending) error {
 			return fmt.Errorf("%w: row %d is missing", ErrDamaged, p.tail)
 		}
 		p.tail++
-		if len(value) > 0 && value[0] == kindMarker {
+		if isMarker(value) {
 			return nil
 		}
 		old, err := decodeRow(value)
@@ -294,7 +294,7 @@ func (s *State) sweepLimit() uint64 {
 	for i := range s.versions[1:] {
 		limit = min(limit, s.versions[1+i].oldest)
 	}
-	return min(limit, s.oldestRow(s.tree.edit.retiredLeaves))
+	return min(limit, s.oldestRow(s.tree.edit.retiredLeaves), s.frozenRow())
 }
 
 // oldestRow returns the first of the rows of leaves.
@@ -409,8 +409,7 @@ func (s *State) remember(p *pending) {
 		retiredNodes: e.retiredNodes, retiredLeaves: e.retiredLeaves, oldest: s.oldestRow(e.retiredLeaves)})
 	if len(s.versions) > UndoHeights+1 {
 		s.versions = slices.Delete(s.versions, 0, 1)
-		s.tree.nodes.release(s.versions[0].retiredNodes)
-		s.tree.leaves.release(s.versions[0].retiredLeaves)
+		s.giveBack(&s.versions[0])
 		s.versions[0].retiredNodes, s.versions[0].retiredLeaves = nil, nil
 		s.versions[0].oldest = math.MaxUint64
 	}

@@ -10,6 +10,9 @@
 // the state of the last height with writes, and the chain replays the rest. So a crash leaves the old height or
 // the new one.
 //
+// A log may also begin with the state of some height that was imported, in rows and a marker of its own kind; Frozen is where such
+// states come from.
+//
 // Inner nodes and leaves are never changed once a height is published: a block copies the nodes on the paths it touches.
 // The trees of the last heights therefore stand side by side in the arenas, proofs of any of them are served while the
 // next block is being applied, and dropping the oldest gives back what the next one replaced.

@@ -88,6 +88,12 @@ func (s *State) history(last *marker) ([]block, []*marker, error) {
 		if len(blocks) == UndoHeights+1 {
 			bases[0] = m
 		}
+		if m.base {
+			if bases[0] == nil {
+				bases[0] = m
+			}
+			break
+		}
 		if len(blocks) == HistoryBlocks || m.first <= last.tail {
 			break
 		}
@@ -146,7 +152,7 @@ func (s *State) rebuild(base, last *marker) error {
 		l.base = base.height
 	}
 	err := s.scan(last.tail, last.head+1, func(seq uint64, value []byte) error {
-		if len(value) > 0 && value[0] == kindMarker {
+		if isMarker(value) {
 			return nil
 		}
 		r, err := decodeRow(bytes.Clone(value))

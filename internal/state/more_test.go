@@ -349,6 +349,8 @@ func FuzzDecodeMarker(f *testing.F) {
 		{suite: 1, height: 7, first: 10, writes: 2, head: 13, tail: 4, leaves: 9},
 		{suite: 2, first: 1, writes: 1, head: 2, expired: tombstone{height: 3}},
 		{suite: 2, first: 9, writes: 9, head: 2},
+		{base: true, suite: 2, height: 7, first: 3, head: 3, leaves: 3},
+		{base: true, suite: 2, height: 7, first: 3, writes: 1, head: 4, leaves: 3},
 	} {
 		f.Add(m.append(nil))
 	}
@@ -370,6 +372,8 @@ func FuzzOpen(f *testing.F) {
 	m := marker{suite: 2, height: 1, writes: 1, head: 1, leaves: 1}
 	f.Add(r.append(nil), m.append(nil))
 	f.Add(m.append(nil), r.append(nil))
+	base := marker{base: true, suite: 2, height: 1, first: 1, head: 1, leaves: 1}
+	f.Add(r.append(nil), base.append(nil))
 	s := suiteOf(f, "intl")
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		store := kv.NewMemory()

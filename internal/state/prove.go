@@ -137,6 +137,9 @@ func (s *State) blockAt(height uint64) (block, error) {
 	}
 	i := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].height >= height })
 	if i < len(s.blocks) && s.blocks[i].height == height {
+		if s.blocks[i].writes == 0 {
+			return block{}, fmt.Errorf("%w: the writes of height %d, at which this state was imported", ErrPruned, height)
+		}
 		return s.blocks[i], nil
 	}
 	if i == 0 && len(s.blocks) > 0 && s.blocks[0].first > 0 {

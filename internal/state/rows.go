@@ -14,6 +14,7 @@ const (
 	kindValue     = 1
 	kindTombstone = 2
 	kindMarker    = 3
+	kindBase      = 4
 )
 
 // logPrefix begins every key of the store.
@@ -83,6 +84,8 @@ func decodeRow(b []byte) (row, error) {
 
 // marker ends a block's batch. A log ends with a marker.
 type marker struct {
+	// base says that the log begins here: the rows before are the state of this height, imported, and not its writes.
+	base   bool
 	suite  suite.ID
 	height uint64
 	// first is the block's first row and writes how many are its writes; copies of old rows follow.
@@ -108,7 +111,11 @@ func (t *tombstone) after(o *tombstone) bool {
 }
 
 func (m *marker) append(b []byte) []byte {
-	b = append(b, kindMarker, merkle.Scheme, byte(m.suite))
+	kind := byte(kindMarker)
+	if m.base {
+		kind = kindBase
+	}
+	b = append(b, kind, merkle.Scheme, byte(m.suite))
 	for _, n := range []uint64{m.height, m.first, m.writes, m.head, m.tail, m.leaves} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
@@ -117,15 +124,18 @@ func (m *marker) append(b []byte) []byte {
 	return append(b, m.expired.key[:]...)
 }
 
+// isMarker reports whether a row of the log is a marker and no write.
+func isMarker(b []byte) bool { return len(b) > 0 && (b[0] == kindMarker || b[0] == kindBase) }
+
 // decodeMarker reads a marker strictly.
 func decodeMarker(b []byte) (*marker, error) {
-	if len(b) != markerBytes || b[0] != kindMarker {
+	if len(b) != markerBytes || !isMarker(b) {
 		return nil, fmt.Errorf("%w: a row of %d bytes is no marker", ErrDamaged, len(b))
 	}
 	if b[1] != merkle.Scheme {
 		return nil, fmt.Errorf("state: the log was written under scheme %d, this program has scheme %d", b[1], merkle.Scheme)
 	}
-	m := &marker{suite: suite.ID(b[2])}
+	m := &marker{base: b[0] == kindBase, suite: suite.ID(b[2])}
 	at := 3
 	for _, n := range []*uint64{&m.height, &m.first, &m.writes, &m.head, &m.tail, &m.leaves} {
 		*n = binary.BigEndian.Uint64(b[at:])
@@ -134,7 +144,8 @@ func decodeMarker(b []byte) (*marker, error) {
 	m.state, m.writeSet = suite.Hash(b[at:at+suite.HashSize]), suite.Hash(b[at+suite.HashSize:at+2*suite.HashSize])
 	at += 2 * suite.HashSize
 	m.expired.height, m.expired.key = binary.BigEndian.Uint64(b[at:]), suite.Hash(b[at+8:])
-	if m.writes == 0 || m.writes > merkle.WritesMax || m.tail > m.first || m.first > m.head || m.head-m.first < m.writes {
+	if (m.writes == 0) != m.base || m.writes > merkle.WritesMax || m.tail > m.first || m.first > m.head || m.head-m.first < m.writes ||
+		m.base && (m.first != m.head || m.tail != 0 || m.leaves != m.first) {
 		return nil, fmt.Errorf("%w: marker of height %d: rows %d to %d, %d writes, log from %d",
 			ErrDamaged, m.height, m.first, m.head, m.writes, m.tail)
 	}

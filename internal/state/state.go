@@ -114,8 +114,11 @@ type State struct {
 	// versions are the trees of the newest heights with writes, oldest first, at most UndoHeights + 1. The oldest may
 	// be the empty tree before the first block. Invariant: there is one at least.
 	versions []version
-	// blocks are the newest blocks with writes, oldest first, at most HistoryBlocks.
+	// blocks are the newest blocks with writes, oldest first, at most HistoryBlocks. The first may be an imported state instead, of
+	// which no writes are known.
 	blocks []block
+	// frozen is the tree that is kept beside the versions, nil if there is none.
+	frozen *Frozen
 	// tombstones are the deleted keys of the tree in the order in which they leave; some may have been written again.
 	tombstones []tombstone
 	expired    tombstone
