@@ -190,7 +190,7 @@ func newRoot(s *session) *cobra.Command {
 	add("ledger", newPartyCmd(s), newMoneyCmd(s), newLimitCmd(s), newEvidenceCmd(s), newVoucherCmd(s), newFinanceCmd(s),
 		newProposalCmd(s), newClockCmd(s))
 	add("tools", newKeyCmd(s), newCredentialCmd(s), newTxCmd(s), newProofCmd(s), newVerifyCmd(s), newProfileCmd(s))
-	add("node", newNetworkCmd(s), newConfigCmd(s), newStatusCmd(s))
+	add("node", newNetworkCmd(s), newConfigCmd(s), newStatusCmd(s), newDoctorCmd(s))
 	addNodeCommands(s, add)
 	root.AddCommand(newVersionCmd(s))
 	s.completeArgs(root)
