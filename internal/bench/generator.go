@@ -20,8 +20,9 @@ import (
 type Order struct {
 	// Endpoints are the validators, which are used in turn.
 	Endpoints []string `json:"endpoints"`
-	// Files hold the lanes, in order.
+	// Files hold the lanes, in order; the first Skip of them are passed over.
 	Files []string `json:"files"`
+	Skip  int      `json:"skip"`
 	// Rate is how many transactions to send in a second, whatever becomes of them. 0: as many as the network takes, with
 	// InFlight under way at a time.
 	Rate     float64 `json:"rate"`
@@ -46,8 +47,8 @@ func (o *Order) Validate() error {
 	if o.Rate < 0 || o.Rate == 0 && o.InFlight < 1 || o.Bulk < 1 || o.Bulk > api.BatchTxsMax {
 		errs = append(errs, fmt.Errorf("load: a rate, or a number in flight, and 1 to %d transactions per request are required", api.BatchTxsMax))
 	}
-	if o.CountMs < 1 || o.WarmUpMs < 0 || o.PatienceMs < 1 || o.ProofEvery < 0 {
-		errs = append(errs, errors.New("load: a time is missing or negative"))
+	if o.CountMs < 1 || o.WarmUpMs < 0 || o.PatienceMs < 1 || o.ProofEvery < 0 || o.Skip < 0 {
+		errs = append(errs, errors.New("load: a time is missing, or a number negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -78,6 +79,8 @@ type Tally struct {
 	// Committing and Proving are latencies of transactions sent while counting.
 	Committing histogram `json:"committing"`
 	Proving    histogram `json:"proving"`
+	// Lanes counts the lanes taken from the files.
+	Lanes int `json:"lanes"`
 	// RanOut says that the transactions did not suffice.
 	RanOut bool `json:"ran_out"`
 	// FirstFailure tells one reason for which transactions failed or were refused.
@@ -98,6 +101,9 @@ func Generate(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	}
 	g := &generator{order: &order, lanes: laneSource{reader: laneReader{paths: order.Files}}, to: json.NewEncoder(stdout)}
 	g.lanes.wake = sync.NewCond(&g.lanes.mu)
+	if err := g.lanes.skip(order.Skip); err != nil {
+		return err
+	}
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext, MaxIdleConnsPerHost: 4096, IdleConnTimeout: time.Minute,
 		DisableCompression: true}
 	defer transport.CloseIdleConnections()
@@ -154,7 +160,7 @@ func (g *generator) run(ctx context.Context) error {
 	finish()
 	<-reported
 	cpu, err := ownCPU()
-	g.tally.CPUMs = cpu.Milliseconds()
+	g.tally.CPUMs, g.tally.Lanes = cpu.Milliseconds(), g.lanes.read
 	g.write("result", &g.tally)
 	return errors.Join(g.err, err, g.lanes.reader.close())
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -13,8 +14,9 @@ type laneSource struct {
 	reader laneReader
 	// ready are lanes that were begun and whose last step took effect, first come first served.
 	ready []*lane
-	// out is how many lanes are under way.
+	// out is how many lanes are under way, read how many were read to be handed out.
 	out    int
+	read   int
 	ended  bool // no more lanes stand in the files
 	closed bool
 }
@@ -61,10 +63,23 @@ func (s *laneSource) pick(n int) ([]*lane, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.read++
 		lanes = append(lanes, l)
 	}
 	s.out += len(lanes)
 	return lanes, nil
+}
+
+// skip passes over the first n lanes of the files.
+func (s *laneSource) skip(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		if _, err := s.reader.read(); err != nil {
+			return fmt.Errorf("load: pass over %d transactions: %w", n, err)
+		}
+	}
+	return nil
 }
 
 // advance takes lanes back whose step took effect.

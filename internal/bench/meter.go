@@ -76,6 +76,34 @@ func (m *meter) finish() {
 	m.tasks.Wait()
 }
 
+// cost is what a load took of the validators until now.
+type cost struct {
+	// txs were committed, in cpu of processor time of all validators, whose data grew by disk; rss is the most resident memory
+	// that any of them had.
+	txs       int64
+	cpu       time.Duration
+	disk, rss int64
+}
+
+// cost ends watching and works out what the load took.
+func (m *meter) cost() (c cost, err error) {
+	m.finish()
+	if m.err != nil {
+		return c, m.err
+	}
+	c.rss, c.txs = m.rss, m.run.acknowledged-m.committedBefore
+	if c.disk, err = m.run.net.disk(); err != nil {
+		return c, err
+	}
+	c.disk -= m.diskBefore
+	c.cpu, err = m.run.net.cpu()
+	c.cpu -= m.cpuBefore
+	return c, err
+}
+
+// perTx returns the processor time of one transaction, 0 without any.
+func (c *cost) perTx() time.Duration { return c.cpu / time.Duration(max(1, c.txs)) }
+
 // close ends watching at once and waits until it has ended.
 func (m *meter) close() {
 	m.end()

@@ -74,6 +74,7 @@ func example() *Result {
 		Curve: []point{{987.6, 987, 21.4, 60.1}, {5000, 4998, 35, 110}, {9000, 8990, 120, 400}}}
 	r.setCatchUp(780_000, 90, 32*time.Second, 48*time.Second)
 	r.Overload = &overload{Factor: 3, OfferedPS: 29_629, TxPerS: 8500, ShareOfTop: 0.86, Refused: 120_000, ToldBusy: 120_000, RSSMB: 190}
+	r.WithLots = &withLots{Lots: 50_000, SetupS: 12, TxPerS: 8889, ShareOfPeak: 0.9, P50MS: 330, P99MS: 800, CPUMSPerTx: 0.16, RSSMB: 300}
 	return r
 }
 

@@ -53,6 +53,10 @@ func (r *Result) table() string {
 	}
 	r.addStages(&t)
 	r.addOverload(row)
+	if l := r.WithLots; l != nil {
+		row(fmt.Sprintf("with %d lots on the ledger", l.Lots), "%.0f tx/s committed, %.0f %% of that without, %.4f ms/tx", l.TxPerS, 100*l.ShareOfPeak, l.CPUMSPerTx)
+		row("  memory of one validator, at most", "%.0f MB", l.RSSMB)
+	}
 	for _, line := range r.Counted {
 		fmt.Fprintf(&t, "  counted: %s\n", line)
 	}

@@ -61,13 +61,18 @@ type Result struct {
 	CatchUpCPUMSPerTx float64 `json:"catch_up_cpu_ms_per_tx"`
 
 	SetupS float64 `json:"setup_s"`
+	// SetupCPUMSPerKey is the processor time of all validators for setting one key up, SetupOwnMSPerKey that of this program.
+	SetupCPUMSPerKey float64 `json:"setup_cpu_ms_per_key"`
+	SetupOwnMSPerKey float64 `json:"setup_own_ms_per_key"`
 	// SignUSPerTx is the processor time that making and signing one transaction took before the load, and LoadUSPerTx that of
 	// the load process.
 	SignUSPerTx float64   `json:"sign_us_per_tx"`
 	LoadUSPerTx float64   `json:"load_us_per_tx"`
 	RanOut      bool      `json:"ran_out"`
 	Overload    *overload `json:"overload"`
-	Curve       []point   `json:"curve"`
+	// WithLots is the full load once more, with live lots on the ledger that were not there before.
+	WithLots *withLots `json:"with_lots"`
+	Curve    []point   `json:"curve"`
 	// Counted says what was counted on the ledgers.
 	Counted []string `json:"counted"`
 }
@@ -82,6 +87,19 @@ type overload struct {
 	// ToldBusy counts the refusals that said when to come back.
 	ToldBusy int64   `json:"told_busy"`
 	RSSMB    float64 `json:"rss_mb_per_validator"`
+}
+
+// withLots is the full load with live lots on the ledger.
+type withLots struct {
+	Lots   int     `json:"lots"`
+	SetupS float64 `json:"setup_s"`
+	TxPerS float64 `json:"tx_per_s"`
+	// ShareOfPeak is that over the throughput without them.
+	ShareOfPeak float64 `json:"share_of_peak"`
+	P50MS       float64 `json:"p50_ms"`
+	P99MS       float64 `json:"p99_ms"`
+	CPUMSPerTx  float64 `json:"cpu_ms_per_tx"`
+	RSSMB       float64 `json:"rss_mb_per_validator"`
 }
 
 // point is one point of the plot.
@@ -109,40 +127,42 @@ func (r *Result) addPoint(rate float64, t *Tally) {
 
 // setPeak works out the figures of the full load.
 func (r *Result) setPeak(run *run, m *meter, t *Tally) error {
-	m.finish()
-	if m.err != nil {
-		return m.err
+	c, err := m.cost()
+	if err != nil {
+		return err
 	}
 	p := newPoint(0, t)
 	r.TxPerS, r.P50MS, r.P99MS, r.RanOut = p.TxPerS, p.P50MS, p.P99MS, t.RanOut
-	r.RSSMBPerValidator = megabytes(m.rss)
-	disk, err := run.net.disk()
-	if err != nil {
-		return err
-	}
-	cpu, err := run.net.cpu()
-	if err != nil {
-		return err
-	}
+	r.RSSMBPerValidator = megabytes(c.rss)
 	if run.signed > 0 {
 		r.SignUSPerTx = round(micros(run.signing) / float64(run.signed))
 	}
-	done := run.acknowledged - m.committedBefore
-	if done == 0 {
+	if c.txs == 0 {
 		return nil
 	}
-	r.DiskBytesPerTx = math.Round(float64(disk-m.diskBefore) / float64(done))
-	r.LoadUSPerTx = round(float64(t.CPUMs) * 1000 / float64(done))
-	perTx := (cpu - m.cpuBefore) / time.Duration(done)
-	r.CPUMSPerTx = round4(millis(perTx))
+	r.DiskBytesPerTx = math.Round(float64(c.disk) / float64(c.txs))
+	r.LoadUSPerTx = round(float64(t.CPUMs) * 1000 / float64(c.txs))
+	r.CPUMSPerTx = round4(millis(c.perTx()))
 	f := ledger.ValidatorSet(make([]ledger.Validator, r.Validators)).Faulty()
-	r.BoundRatio = round(micros(perTx) / (float64(f+1) * r.VerifyUS * run.work.signatures()))
-	if split := m.profiles.split(perTx); split != nil {
+	r.BoundRatio = round(micros(c.perTx()) / (float64(f+1) * r.VerifyUS * run.work.signatures()))
+	if split := m.profiles.split(c.perTx()); split != nil {
 		r.Stages = split
 	} else if m.profiles != nil && m.profiles.err != nil {
 		run.out.say("no split by stage: %v", m.profiles.err)
 	}
 	return nil
+}
+
+// setSetup works out what setting up took since the validators and this program had used so much processor time.
+func (r *Result) setSetup(run *run, nodesBefore, ownBefore time.Duration) error {
+	nodes, err := run.net.cpu()
+	if err != nil {
+		return err
+	}
+	own, err := ownCPU()
+	r.SetupCPUMSPerKey = round(millis(nodes-nodesBefore) / float64(r.Keys))
+	r.SetupOwnMSPerKey = round(millis(own-ownBefore) / float64(r.Keys))
+	return err
 }
 
 func (r *Result) setLight(rate float64, t *Tally) {
@@ -157,6 +177,17 @@ func (r *Result) setOverload(run *run, m *meter, rate float64, t *Tally) {
 	defer m.mu.Unlock()
 	r.Overload = &overload{Factor: run.cfg.Overload, OfferedPS: round(rate), TxPerS: round(perSecond(t)), ShareOfTop: round(perSecond(t) / r.TxPerS),
 		Refused: t.Refused, ToldBusy: t.Busy, RSSMB: megabytes(m.rss)}
+}
+
+func (r *Result) setWithLots(run *run, m *meter, setup time.Duration, t *Tally) error {
+	c, err := m.cost()
+	if err != nil {
+		return err
+	}
+	p := newPoint(0, t)
+	r.WithLots = &withLots{Lots: run.cfg.ThenPreload, SetupS: round(setup.Seconds()), TxPerS: p.TxPerS, ShareOfPeak: round(p.TxPerS / r.TxPerS),
+		P50MS: p.P50MS, P99MS: p.P99MS, CPUMSPerTx: round4(millis(c.perTx())), RSSMB: megabytes(c.rss)}
+	return nil
 }
 
 func ms(d time.Duration) float64 { return round(millis(d)) }

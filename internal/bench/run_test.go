@@ -49,13 +49,16 @@ func measureSmall(ctx context.Context, t *testing.T, cfg Config) (*Result, strin
 
 // TestWholeRuns measures real validators, small.
 func TestWholeRuns(t *testing.T) {
-	for _, cfg := range []Config{{Workload: WorkloadTransfer, CatchUp: true}, {Workload: workloadVoucher, Preload: 500}} {
+	for _, cfg := range []Config{{Workload: WorkloadTransfer, CatchUp: true, ThenPreload: 500}, {Workload: workloadVoucher, Preload: 500}} {
 		t.Run(cfg.Workload, func(t *testing.T) {
 			r, table := measureSmall(t.Context(), t, cfg)
 			t.Log(table)
 			if r.TxPerS <= 0 || r.CPUMSPerTx <= 0 || r.BoundRatio <= 0 || r.LightP50MS <= 0 || r.LightProofP50MS < r.LightP50MS/2 || r.P99MS < r.P50MS ||
 				r.RSSMBPerValidator <= 0 || r.DiskBytesPerTx <= 0 || r.Transactions == 0 {
 				t.Errorf("the result is %+v", r)
+			}
+			if r.WithLots != nil != (cfg.ThenPreload > 0) || r.WithLots != nil && (r.WithLots.TxPerS <= 0 || r.WithLots.RSSMB <= 0 || r.WithLots.ShareOfPeak <= 0) {
+				t.Errorf("with lots: %+v", r.WithLots)
 			}
 			if r.CatchUpRatio > 0 != cfg.CatchUp || r.CatchUpTxPerS > 0 != cfg.CatchUp || r.CatchUpCPUMSPerTx > 0 != cfg.CatchUp || r.MadeTxPerS > 0 != cfg.CatchUp ||
 				strings.Contains(table, "5 ledgers") != cfg.CatchUp {

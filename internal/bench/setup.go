@@ -26,8 +26,8 @@ type setup struct {
 	// authority onboards, issuer signs credentials, whose persons are hidden by secret.
 	authority, issuer suite.Signer
 	secret            []byte
-	// done counts receipts.
-	done atomic.Int64
+	// done counts receipts, unknown what was submitted and not answered.
+	done, unknown atomic.Int64
 }
 
 // newSetup returns a setup of network f, which answers clients.
@@ -125,6 +125,7 @@ func (b *bulk) fill(next *atomic.Int64, count int, build func(i int) (*ledger.Si
 // flush submits what was collected via one validator and waits until all of it is committed.
 func (s *setup) flush(ctx context.Context, via *client.Client, b *bulk) (int, error) {
 	left, deadline := b.txs, time.Now().Add(setupPatience)
+	defer func() { s.unknown.Add(int64(len(left))) }()
 	for len(left) > 0 {
 		answers, err := via.SubmitBatch(ctx, left, api.WaitCommitted)
 		if err != nil && (ctx.Err() != nil || time.Now().After(deadline)) {

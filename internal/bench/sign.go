@@ -21,6 +21,8 @@ type signed struct {
 	lanes, txs int
 	bytes      int64
 	validUntil time.Time
+	// used is how many lanes, from the front, loads have taken.
+	used int
 	// cpu is the processor time that making and signing took.
 	cpu time.Duration
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -25,16 +26,30 @@ const (
 	proofEvery = 4
 )
 
-// signFor signs so many transactions ahead, in a file that is used once.
-func (r *run) signFor(ctx context.Context, what string, txs int) (*signed, error) {
+// reserve is how much longer than the load they are for transactions that an earlier one left must be valid to be used.
+const reserve = time.Minute
+
+// signFor makes sure that so many transactions are signed ahead for a load of length span: it takes what an earlier load left,
+// if that suffices, or signs new ones. None is used twice.
+func (r *run) signFor(ctx context.Context, what string, txs int, span time.Duration) (*signed, error) {
+	lanes := int(float64(txs)/r.work.steps()) + 1
+	if left := r.file; left != nil {
+		if left.lanes-left.used >= lanes && time.Until(left.validUntil) > span+reserve {
+			return left, nil
+		}
+		if err := os.Remove(left.path); err != nil {
+			return nil, err
+		}
+		r.file = nil
+	}
 	r.files++
 	path := filepath.Join(r.dir, fmt.Sprintf("lanes-%d", r.files))
 	begin := time.Now()
-	lanes := int(float64(txs)/r.work.steps()) + 1
 	out, err := sign(ctx, r.work, path, r.nextLane, lanes, func(done int) { r.out.show("sign ahead for %s: %d of %d", what, done, lanes) })
 	if err != nil {
 		return nil, err
 	}
+	r.file = out
 	r.nextLane += out.lanes
 	r.signing += out.cpu
 	r.signed += out.txs
@@ -44,7 +59,7 @@ func (r *run) signFor(ctx context.Context, what string, txs int) (*signed, error
 
 // order returns an order to load every validator in turn.
 func (r *run) order(file *signed, warm, counted time.Duration) *Order {
-	o := &Order{Files: []string{file.path}, InFlight: r.cfg.InFlight, Bulk: min(bulkTxs, r.cfg.InFlight), WarmUpMs: warm.Milliseconds(), CountMs: counted.Milliseconds(),
+	o := &Order{Files: []string{file.path}, Skip: file.used, InFlight: r.cfg.InFlight, Bulk: min(bulkTxs, r.cfg.InFlight), WarmUpMs: warm.Milliseconds(), CountMs: counted.Milliseconds(),
 		PatienceMs: patience.Milliseconds()}
 	for _, node := range r.net.validators() {
 		o.Endpoints = append(o.Endpoints, node.URL)
@@ -69,6 +84,7 @@ func (r *run) load(ctx context.Context, what string, o *Order, on func(*Report))
 	if t == nil {
 		return nil, err
 	}
+	r.file.used += t.Lanes
 	r.made.add(o, t, time.Since(begin))
 	r.acknowledged += t.Committed
 	r.unknown += t.Unknown
@@ -105,7 +121,7 @@ func (r *run) estimate(ctx context.Context) (float64, error) {
 		return r.cfg.Rate * 1.02, nil
 	}
 	span := max(shortest, min(estimateTime, r.cfg.Duration/2))
-	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*min(estimateTime, r.cfg.Duration/2)/estimateTime))
+	file, err := r.signFor(ctx, "an estimate", int(estimateTxs*min(estimateTime, r.cfg.Duration/2)/estimateTime), 2*span)
 	if err != nil {
 		return 0, err
 	}
@@ -176,7 +192,7 @@ func (r *run) peak(ctx context.Context, rate float64) error {
 // tryPeak reports whether what was signed lasted too short to measure anything; then nothing is, unless it is the last try.
 func (r *run) tryPeak(ctx context.Context, rate float64, last bool) (again bool, err error) {
 	count := int(rate*(r.warmUp()+r.cfg.Duration).Seconds()) + 2*r.cfg.InFlight
-	file, err := r.signFor(ctx, "the load", count)
+	file, err := r.signFor(ctx, "the load", count, r.warmUp()+r.cfg.Duration)
 	if err != nil {
 		return false, err
 	}
@@ -228,7 +244,7 @@ func perSecond(t *Tally) float64 {
 // offered measures at a given rate for d.
 func (r *run) offered(ctx context.Context, what string, rate float64, warm, d time.Duration, proofs int) (*Tally, error) {
 	rate = max(rate, 1)
-	file, err := r.signFor(ctx, what, int(rate*(warm+d).Seconds()*1.02)+10)
+	file, err := r.signFor(ctx, what, int(rate*(warm+d).Seconds()*1.02)+10, warm+d)
 	if err != nil {
 		return nil, err
 	}
@@ -289,5 +305,43 @@ func (r *run) overload(ctx context.Context) error {
 		return err
 	}
 	r.result.setOverload(r, m, rate, t)
+	return ctx.Err()
+}
+
+// lotsMost is for how long the load with lots on the ledger is counted.
+const lotsMost = 15 * time.Second
+
+// withLots puts live lots on the ledger and measures the full load again.
+func (r *run) withLots(ctx context.Context) error {
+	begin := time.Now()
+	if err := r.preload(ctx, r.cfg.ThenPreload); err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	r.out.say("%d live lots are put on the ledger in %.1f s", r.cfg.ThenPreload, took.Seconds())
+	d := min(lotsMost, r.cfg.Duration)
+	file, err := r.signFor(ctx, "the load with lots", int(r.result.TxPerS*spare*(r.warmUp()+d).Seconds())+2*r.cfg.InFlight, r.warmUp()+d)
+	if err != nil {
+		return err
+	}
+	if err := r.net.idle(ctx); err != nil {
+		return err
+	}
+	m, err := r.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	t, err := r.load(ctx, "load with lots", r.order(file, r.warmUp(), d), nil)
+	if err != nil {
+		return err
+	}
+	if err := r.net.idle(context.Background()); err != nil {
+		return err
+	}
+	if err := r.result.setWithLots(r, m, took, t); err != nil {
+		return err
+	}
+	r.out.say("load with lots: %.0f tx/s, %.0f %% of that without", r.result.WithLots.TxPerS, 100*r.result.WithLots.ShareOfPeak)
 	return ctx.Err()
 }

@@ -76,6 +76,12 @@ func addRows(row func(name string, cell func(r *Result) string)) {
 		}
 		return fmt.Sprintf("%.0f (%.0f %%) at %.3g×", r.Overload.TxPerS, 100*r.Overload.ShareOfTop, r.Overload.Factor)
 	})
+	row("with lots put on the ledger then, tx/s (share), MB", func(r *Result) string {
+		if r.WithLots == nil {
+			return "–"
+		}
+		return fmt.Sprintf("%.0f (%.0f %%), %.0f, %d lots", r.WithLots.TxPerS, 100*r.WithLots.ShareOfPeak, r.WithLots.RSSMB, r.WithLots.Lots)
+	})
 	row("an empty node catches up, tx/s (times the rate of making)", func(r *Result) string {
 		if r.CatchUpTxPerS == 0 {
 			return "–"

@@ -40,6 +40,7 @@ func newBenchCmd(s *session) *cobra.Command {
 	f.IntVar(&c.Keys, "keys", 100_000, "distinct keys that sign")
 	f.DurationVar(&c.Duration, "duration", 0, "how long load is counted after the warm-up (default 1m)")
 	f.IntVar(&c.Preload, "preload", 0, "live lots that stand on the ledger before the load")
+	f.IntVar(&c.ThenPreload, "then-preload", 0, "live lots to put on the ledger after the other loads, to measure the full load once more")
 	f.Float64Var(&c.Overload, "overload", 0, "then offer so many times the peak; keeps the load to a processor of its own")
 	f.BoolVar(&c.CatchUp, "catch-up", true, "in the end let an empty node catch up (default for the workload transfer only)")
 	f.Float64Var(&c.Rate, "rate", 0, "transactions to offer in a second (default: as many as the network takes)")
