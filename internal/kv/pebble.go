@@ -80,7 +80,7 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 	if c.Log == nil {
 		o.Logger = pebbleLog{slog.New(slog.DiscardHandler)}
 	}
-	db, err := pebble.Open(c.Dir, o)
+	db, err := openOrFail(c.Dir, o)
 	if inUse(err) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, c.Dir)
 	}
@@ -88,6 +88,39 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 		return nil, fmt.Errorf("kv: open %s: %w", c.Dir, err)
 	}
 	return &Pebble{db: db}, nil
+}
+
+// openOrFail opens the store, or returns what Pebble met in the background while it was opening. Pebble itself would try again
+// for ever, for example to write a table to a disk that is full, and nobody would learn why the node does not start.
+func openOrFail(dir string, o *pebble.Options) (*pebble.DB, error) {
+	failed := make(chan error, 1)
+	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+		o.Logger.Errorf("in the background: %v", err)
+		select {
+		case failed <- err: // the first one; nobody asks once the store is open
+		default:
+		}
+	}}
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(dir, o)
+		done <- opened{db, err}
+	}()
+	select {
+	case r := <-done:
+		return r.db, r.err
+	case err := <-failed:
+		go func() { // should it come about after all, it is not left open
+			if r := <-done; r.err == nil {
+				_ = r.db.Close() // the failure was reported
+			}
+		}()
+		return nil, err
+	}
 }
 
 // inUse recognises a lock that another process holds, or this one, for which Pebble has no type.
