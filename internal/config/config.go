@@ -103,7 +103,7 @@ func Default() Node {
 		Role: "validator", Genesis: GenesisName, Key: filepath.Join(KeysName, NodeKeyName+".key"), DataDir: DataName,
 		HTTP: HTTP{Listen: "127.0.0.1:8080"}, Link: Link{Listen: "127.0.0.1:7080"},
 		Log:    Log{Level: "info", Format: "text"},
-		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 32 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
+		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 8 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
 		Peers: []Peer{},
 	}
 }

@@ -68,7 +68,7 @@ type Config struct {
 	// Clock defaults to the machine's, Logger to slog.Default().
 	Clock  clock.Clock
 	Logger *slog.Logger
-	// CacheBytes is the cache of the store of blocks. Default 32 MiB.
+	// CacheBytes is the cache of the store of blocks. Default 8 MiB.
 	CacheBytes int64
 	// OpenLinks makes the links to peers. Default: transport.New.
 	OpenLinks func(transport.Config) (Links, error)
@@ -166,7 +166,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.Default()
 	}
 	if c.CacheBytes == 0 {
-		c.CacheBytes = 32 << 20
+		c.CacheBytes = 8 << 20
 	}
 	if c.OpenLinks == nil {
 		c.OpenLinks = openTransport

@@ -125,7 +125,7 @@ func (n *Node) task(fn func(ctx context.Context) error) {
 
 func (n *Node) openStores() (err error) {
 	blocks, state := n.cfg.path("blocks"), n.cfg.path("state")
-	n.blocks, err = n.cfg.OpenStore(kv.PebbleConfig{Dir: blocks, CacheBytes: n.cfg.CacheBytes})
+	n.blocks, err = n.cfg.OpenStore(kv.PebbleConfig{Dir: blocks, CacheBytes: n.cfg.CacheBytes, MemTableBytes: 8 << 20})
 	if err == nil {
 		n.state, err = n.cfg.OpenLog(kv.LogConfig{Dir: state})
 	}

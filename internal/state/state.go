@@ -49,7 +49,7 @@ type Config struct {
 	// Sync makes each Apply durable before it returns. Default false: after a loss of power the newest heights may be
 	// missing, whole, and are executed again from the blocks, which are durable before they are executed.
 	Sync bool
-	// CacheBytes bounds the value cache. Default 64 MiB.
+	// CacheBytes bounds the value cache. Default 24 MiB.
 	CacheBytes int
 	// Workers is how many goroutines hash. Default: the processors. Roots do not depend on it.
 	Workers int
@@ -153,7 +153,7 @@ func Open(c Config) (*State, error) {
 		return nil, err
 	}
 	if c.CacheBytes == 0 {
-		c.CacheBytes = 64 << 20
+		c.CacheBytes = 24 << 20
 	}
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
