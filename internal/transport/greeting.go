@@ -192,7 +192,7 @@ func judge(ours, theirs claim) *Refusal {
 	case len(ours.Peer) != 0 && !bytes.Equal(theirs.Key, ours.Peer):
 		return refuse(CauseWrongPeer, "the node reached has key %s, not %s", suite.PublicKey(theirs.Key), suite.PublicKey(ours.Peer))
 	case !bytes.Equal(theirs.Peer, ours.Key):
-		return refuse(CauseWrongPeer, "the peer wants key %s, ours is %s", suite.PublicKey(theirs.Peer), suite.PublicKey(ours.Key))
+		return refuse(CauseWrongPeer, "the node that dials wants key %s, the one that listens has %s", suite.PublicKey(theirs.Peer), suite.PublicKey(ours.Key))
 	}
 	return nil
 }
