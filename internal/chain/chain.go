@@ -107,6 +107,8 @@ type Chain struct {
 	// head is the newest durable block; at the start a block of height 0.
 	head     *ledger.Block
 	headHash suite.Hash
+	// first is the lowest height of which block, batches and receipts are kept.
+	first ledger.Height
 	// executed is the newest executed height. Invariant: executed <= head.Height <= executed + Lag.
 	executed ledger.Height
 	// outcomes of the executed heights within keepOutcomes of executed.

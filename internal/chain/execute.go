@@ -244,17 +244,21 @@ func (c *Chain) storeReceipts(h *ledger.Header, r *exec.Result, row *receiptsRow
 	batch := c.cfg.Blocks.NewBatch()
 	batch.Set(key, value)
 	for i := range r.Receipts {
-		receipt := &r.Receipts[i]
-		pos := codec.MustMarshal(&Position{Height: h.Height, Index: receipt.Index})
-		switch {
-		case receipt.Boundary || receipt.Code == ledger.CodeReplay:
-		case receipt.Final:
-			batch.Set(hashKey(rowTx, receipt.Tx), pos)
-		default:
-			batch.Set(hashKey(rowAttempt, receipt.Signed), pos)
-		}
+		setReceiptIndex(batch, &r.Receipts[i], h.Height)
 	}
 	return c.cfg.Blocks.Apply(batch, true)
+}
+
+// setReceiptIndex adds to a write where a receipt is found.
+func setReceiptIndex(w *kv.Batch, r *ledger.Receipt, height ledger.Height) {
+	pos := codec.MustMarshal(&Position{Height: height, Index: r.Index})
+	switch {
+	case r.Boundary || r.Code == ledger.CodeReplay:
+	case r.Final:
+		w.Set(hashKey(rowTx, r.Tx), pos)
+	default:
+		w.Set(hashKey(rowAttempt, r.Signed), pos)
+	}
 }
 
 // finish makes the results of a height visible.

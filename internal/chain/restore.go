@@ -20,6 +20,9 @@ func (c *Chain) restore() error {
 	if err := c.checkNetwork(); err != nil {
 		return err
 	}
+	if err := c.restoreFirst(); err != nil {
+		return err
+	}
 	if err := c.restoreHead(); err != nil {
 		return err
 	}
@@ -108,26 +111,51 @@ func (c *Chain) restoreState() (err error) {
 	return nil
 }
 
-// restoreOutcomes rebuilds what headers need of the newest executed heights.
+// restoreOutcomes rebuilds what headers need of the newest executed heights. The next header needs that of the height before the
+// executed one; of those below, as many as there are.
 func (c *Chain) restoreOutcomes() error {
-	lowest := ledger.Height(0)
-	if c.executed > keepOutcomes {
-		lowest = c.executed - keepOutcomes
-	}
-	for h := lowest; h <= c.executed; h++ {
-		var row receiptsRow
-		if h == 0 {
-			row = receiptsRow{Offset: c.cfg.Genesis.Offset(), Eventful: true}
-		} else if err := c.load(heightKey(rowReceipts, h), &row); err != nil {
-			return fmt.Errorf("chain: receipts of executed height %d: %w", h, err)
+	lowest := c.executed - min(c.executed, keepOutcomes)
+	for h := c.executed; ; h-- {
+		o, err := c.restoreOutcome(h)
+		if errors.Is(err, ErrPruned) && h+1 < c.executed {
+			return nil
 		}
-		roots, err := c.state.RootsAt(uint64(h))
 		if err != nil {
-			return fmt.Errorf("chain: roots of executed height %d: %w", h, err)
+			return err
 		}
-		c.outcomes[h] = c.newOutcome(roots, &row)
+		if c.outcomes[h] = o; h == lowest {
+			return nil
+		}
 	}
-	return nil
+}
+
+func (c *Chain) restoreOutcome(h ledger.Height) (*outcome, error) {
+	roots, err := c.state.RootsAt(uint64(h))
+	if errors.Is(err, state.ErrPruned) {
+		return c.certifiedOutcome(h)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chain: roots of executed height %d: %w", h, err)
+	}
+	if h == 0 {
+		return c.newOutcome(roots, &receiptsRow{Offset: c.cfg.Genesis.Offset(), Eventful: true}), nil
+	}
+	var row receiptsRow
+	if err := c.load(heightKey(rowReceipts, h), &row); err != nil {
+		return nil, fmt.Errorf("chain: receipts of executed height %d: %w", h, c.absent(err, h))
+	}
+	return c.newOutcome(roots, &row), nil
+}
+
+// certifiedOutcome returns the outcome of a height below the one at which the state was imported, as the header above certifies
+// it. Its offset is never asked for: the block that would need it is the one above, which is certified.
+func (c *Chain) certifiedOutcome(h ledger.Height) (*outcome, error) {
+	header, _, err := c.Header(h + ledger.Lag)
+	if err != nil {
+		return nil, err
+	}
+	return &outcome{roots: state.Roots{State: header.StateRoot, WriteSet: header.WriteRoot}, receipts: header.ReceiptsRoot,
+		offset: c.outcomes[h+1].offset, eventful: true}, nil
 }
 
 // restoreOrdered rebuilds what committed blocks ordered, as far back as it counts for the next proposal.
@@ -172,6 +200,9 @@ func (c *Chain) recent(newest ledger.Height, oldest ledger.Time, fn func(*ledger
 	first := newest + 1
 	for first > 1 {
 		b, err := c.Block(first - 1)
+		if errors.Is(err, ErrPruned) { // which leaves as much as counts
+			break
+		}
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,8 @@ const (
 	rowBatch    = 'p' // digest → encoded ledger.Batch
 	rowLoose    = 'l' // digest → encoded looseRow, while no block has ordered the batch
 	rowNetwork  = 'n' // → network id, to refuse another network's store
+	rowFirst    = 'f' // → encoded firstRow
+	rowHeader   = 'h' // height → encoded headerRow, of a block that was pruned
 )
 
 // ErrNotFound reports a block, receipt or transaction that this node does not hold.
@@ -64,20 +66,20 @@ func (c *Chain) load(key []byte, v any) error {
 func (c *Chain) Block(height ledger.Height) (*ledger.Block, error) {
 	var b ledger.Block
 	if err := c.load(heightKey(rowBlock, height), &b); err != nil {
-		return nil, fmt.Errorf("block %d: %w", height, err)
+		return nil, fmt.Errorf("block %d: %w", height, c.absent(err, height))
 	}
 	return &b, nil
 }
 
 // BlockBytes returns the encoding of the committed block at height, and those of the batches that it orders. It returns
-// ErrNotFound if one of them has not come yet.
+// ErrNotFound if one of them has not come yet, and ErrPruned if they are not kept.
 func (c *Chain) BlockBytes(height ledger.Height) (block []byte, batches [][]byte, err error) {
 	block, err = c.cfg.Blocks.Get(heightKey(rowBlock, height))
 	if errors.Is(err, kv.ErrNotFound) {
-		err = fmt.Errorf("block %d: %w", height, ErrNotFound)
+		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("block %d: %w", height, c.absent(err, height))
 	}
 	b, err := ledger.DecodeBlock(block)
 	if err != nil {
@@ -90,7 +92,7 @@ func (c *Chain) BlockBytes(height ledger.Height) (block []byte, batches [][]byte
 	batches = make([][]byte, len(p.Entries))
 	for i := range p.Entries {
 		if batches[i], err = c.BatchBytes(p.Entries[i].Digest); err != nil {
-			return nil, nil, fmt.Errorf("block %d: %w", height, err)
+			return nil, nil, fmt.Errorf("block %d: %w", height, c.absent(err, height))
 		}
 	}
 	return block, batches, nil
@@ -136,7 +138,7 @@ func (c *Chain) receiptAmong(p Position) (*ledger.Receipt, [][]byte, error) {
 func (c *Chain) encodedReceipts(height ledger.Height) ([][]byte, error) {
 	var row receiptsRow
 	if err := c.load(heightKey(rowReceipts, height), &row); err != nil {
-		return nil, fmt.Errorf("receipts of height %d: %w", height, err)
+		return nil, fmt.Errorf("receipts of height %d: %w", height, c.absent(err, height))
 	}
 	return row.Receipts, nil
 }

@@ -53,7 +53,10 @@ func checkFrozen(t *rapid.T, s suite.Suite, open func(tb) kv.Store) {
 			}
 			p.apply(writes...)
 		},
-		"quiet":   func(t *rapid.T) { p.t = t; p.quiet(rapid.SampledFrom([]int{1, 2, merkle.TombstoneHeights}).Draw(t, "heights")) },
+		"quiet": func(t *rapid.T) {
+			p.t = t
+			p.quiet(rapid.SampledFrom([]int{1, 2, merkle.TombstoneHeights}).Draw(t, "heights"))
+		},
 		"reopen":  func(t *rapid.T) { p.t = t; p.frozen = nil; p.reopen() },
 		"freeze":  func(t *rapid.T) { p.t = t; p.freeze() },
 		"release": func(t *rapid.T) { p.t = t; p.release() },

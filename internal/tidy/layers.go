@@ -25,6 +25,7 @@ var layers = []layer{
 	{"3d", "internal/native/finance"},
 	{"4", "internal/exec"},
 	{"5", "internal/chain"},
+	{"5a", "internal/snapshot"},
 	{"6", "internal/intake internal/consensus internal/index"},
 	{"6a", "internal/consensus/... internal/index/..."}, // engines and databases behind those interfaces
 	{"7", "internal/transport internal/catchup internal/keyfile api web"},
