@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"aval/internal/kv"
 	"aval/merkle"
@@ -401,13 +402,23 @@ func (s *State) publish(p *pending) {
 	s.remember(p)
 }
 
+// undoHeavy reports whether what only older heights need takes more than its share of memory.
+func (s *State) undoHeavy() bool {
+	undo := uint64(0)
+	for i := range s.versions[1:] {
+		v := &s.versions[1+i]
+		undo += uint64(len(v.retiredNodes))*uint64(unsafe.Sizeof(node{})) + uint64(len(v.retiredLeaves))*uint64(unsafe.Sizeof(leaf{}))
+	}
+	return undo > s.cfg.undoBytes && undo > s.tree.memoryBytes()/undoShare
+}
+
 // remember makes p's tree the head and forgets the oldest.
 func (s *State) remember(p *pending) {
 	s.empty, s.height = false, p.height
 	e := &s.tree.edit
 	s.versions = append(s.versions, version{height: p.height, root: p.root.ref, hash: p.roots.State,
 		retiredNodes: e.retiredNodes, retiredLeaves: e.retiredLeaves, oldest: s.oldestRow(e.retiredLeaves)})
-	if len(s.versions) > UndoHeights+1 {
+	for len(s.versions) > UndoHeights+1 || len(s.versions) > undoMin+1 && s.undoHeavy() {
 		s.versions = slices.Delete(s.versions, 0, 1)
 		s.giveBack(&s.versions[0])
 		s.versions[0].retiredNodes, s.versions[0].retiredLeaves = nil, nil

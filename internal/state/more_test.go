@@ -127,6 +127,51 @@ func TestUndoAfterOpen(t *testing.T) {
 	}
 }
 
+// TestUndoOfLargeBlocks checks that blocks which write much are kept for fewer heights, before and after an Open, and that
+// small ones are kept for all heights again.
+func TestUndoOfLargeBlocks(t *testing.T) {
+	cfg := Config{Suite: suiteOf(t, "intl"), Store: kv.NewMemory(), CacheBytes: 1 << 20, undoBytes: 100 << 10}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	height := uint64(0)
+	apply := func(writes int) {
+		t.Helper()
+		height++
+		out := make([]Write, writes)
+		for i := range out {
+			out[i] = put(fmt.Sprintf("key %d", i), fmt.Sprint(height))
+		}
+		if _, err := s.Apply(height, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 8 {
+		apply(1_000)
+	}
+	for range 2 {
+		if n := len(s.versions); n != undoMin+1 {
+			t.Fatalf("large blocks leave %d versions, not %d", n, undoMin+1)
+		}
+		if _, err := s.Prove(height-undoMin, []byte("key 1")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Prove(height-undoMin-1, []byte("key 1")); !errors.Is(err, ErrPruned) {
+			t.Fatalf("a proof of what is not kept: %v", err)
+		}
+		if s, err = Open(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range UndoHeights {
+		apply(10)
+	}
+	if n := len(s.versions); n != UndoHeights+1 {
+		t.Fatalf("small blocks leave %d versions, not %d", n, UndoHeights+1)
+	}
+}
+
 // TestTombstonesLeave checks the bound on how many tombstones leave in one block, across an Open in the middle.
 func TestTombstonesLeave(t *testing.T) {
 	p := newPair(t, suiteOf(t, "intl"), Config{Store: kv.NewMemory()})

@@ -14,12 +14,20 @@ import (
 )
 
 const (
-	// UndoHeights is for how many heights below the head Prove answers.
+	// UndoHeights is for how many heights below the head Prove answers, fewer while blocks write so much that keeping these would take
+	// more than a tenth of the memory.
 	UndoHeights = 16
 	// HistoryBlocks is how many of the newest blocks with writes ProveWrite and RootsAt know.
 	HistoryBlocks = 1024
 	// WriteSetBytesMax bounds the keys and values of one block's writes.
 	WriteSetBytesMax = 256 << 20
+)
+
+// What bounds the memory of older heights, beside Config.undoBytes: one part in undoShare of all. But undoMin heights are always
+// kept: headers certify roots that lag behind by two.
+const (
+	undoMin   = 4
+	undoShare = 10
 )
 
 // Errors of State. Errors of the store pass through, wrapped.
@@ -58,6 +66,8 @@ type Config struct {
 	sweepSlack uint64
 	// sweepFar is how many times its due length a log may reach before rows of older versions are given up. Default 4.
 	sweepFar uint64
+	// undoBytes is what older heights may take in any case. Default 16 MiB.
+	undoBytes uint64
 }
 
 // Validate reports every problem at once.
@@ -163,6 +173,9 @@ func Open(c Config) (*State, error) {
 	}
 	if c.sweepFar == 0 {
 		c.sweepFar = 4
+	}
+	if c.undoBytes == 0 {
+		c.undoBytes = 16 << 20
 	}
 	s := &State{cfg: c, noWrite: merkle.RootOfHashes(c.Suite, nil), cache: newCache(c.CacheBytes)}
 	s.reset()
