@@ -398,3 +398,33 @@ func metadataFor(t *testing.T, view uint64, height ledger.Height) []byte {
 	}
 	return b
 }
+
+// TestVoidProposal lets a leader be cut off with a proposal of its own. The others begin the next view and vote for another one,
+// which nobody decides; then one of them is lost and the old leader returns. It must not go on telling its proposal, which the
+// next view made void, or no quorum could ever agree on a view.
+func TestVoidProposal(t *testing.T) {
+	inCluster(t, factory(4, nil), func(c *conformance.Cluster) {
+		c.Start()
+		c.AwaitOrdered(time.Second, c.Submit(2))
+		var undecided atomic.Bool
+		undecided.Store(true)
+		c.Net.Tap(func(from, _ int, _ bool, message []byte) []byte {
+			if undecided.Load() && (from == 0 || open(message).GetCommit() != nil) {
+				return nil
+			}
+			return message
+		})
+		ids := c.Submit(1)
+		c.Quiet(100 * time.Millisecond) // it has proposed
+		c.Net.Isolate(0, true)
+		c.Await(2*conformance.CommitMax, "the others in the next view", func() bool {
+			return c.Nodes[1].Engine.Status().View == 1 && c.Nodes[2].Engine.Status().View == 1
+		})
+		c.Quiet(time.Second) // and they have voted
+		c.Stop(3)
+		c.Net.Isolate(0, false)
+		undecided.Store(false)
+		took := c.AwaitOrdered(3*conformance.CommitMax, ids)
+		t.Logf("ordered %s after the old leader returned", took)
+	})
+}

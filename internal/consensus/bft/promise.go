@@ -64,13 +64,24 @@ func (p *promise) left(view uint64) bool {
 	return view < p.promised
 }
 
-// state promises to have left the views before next. flight and prepared are what the statement tells to be in flight
-// after height last. It returns an error, and promises nothing, if the statement would deny a vote.
-func (p *promise) state(next uint64, last ledger.Height, flight suite.Hash, prepared bool) error {
+// told is what a statement says to be in flight after height last: the header that was proposed in view, nil if nothing is.
+type told struct {
+	last     ledger.Height
+	header   *suite.Hash
+	view     uint64
+	prepared bool
+}
+
+// state promises to have left the views before next. It returns an error, and promises nothing, if the statement would
+// deny a vote, or tell of a proposal without our vote although a quorum has begun a later view without it.
+func (p *promise) state(next uint64, t told) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v := p.voted; v.height == last+1 && v.asOf >= p.entered && (!prepared || flight != v.header) {
+	if v := p.voted; v.height == t.last+1 && v.asOf >= p.entered && (!t.prepared || t.header == nil || *t.header != v.header) {
 		return fmt.Errorf("bft: the statement for view %d would deny the vote for height %d in view %d", next, v.height, v.asOf)
+	}
+	if t.header != nil && !t.prepared && t.view < p.entered {
+		return fmt.Errorf("bft: the statement for view %d would tell a proposal of view %d, which view %d made void", next, t.view, p.entered)
 	}
 	p.promised = max(p.promised, next)
 	return nil
@@ -95,15 +106,20 @@ func (in *instance) checkStatement(data []byte) error {
 	if err != nil {
 		return err
 	}
-	var flight suite.Hash
+	t := told{last: ledger.Height(md.GetLatestSequence()), prepared: vd.GetInFlightPrepared()}
 	if f := vd.GetInFlightProposal(); f != nil {
 		b, err := blockOf(fromProto(f))
 		if err != nil {
 			return err
 		}
-		flight = b.Header.Hash(in.cfg.Suite)
+		proposed, err := metadataOf(f.GetMetadata())
+		if err != nil {
+			return err
+		}
+		hash := b.Header.Hash(in.cfg.Suite)
+		t.header, t.view = &hash, proposed.GetViewId()
 	}
-	return in.promise.state(vd.GetNextView(), ledger.Height(md.GetLatestSequence()), flight, vd.GetInFlightPrepared())
+	return in.promise.state(vd.GetNextView(), t)
 }
 
 // Append implements the kernel's log. When the kernel enters a view although this validator had voted for something at
