@@ -148,12 +148,12 @@ func (c *Chain) pruneLimit(r Retention, written ledger.Height) (ledger.Height, e
 	}
 	// What was ordered, and spent, is remembered by the wall time of blocks; one block before tells that nothing is missing.
 	var failed error
-	recent := sort.Search(int(limit-lowest), func(i int) bool {
+	recent := lowest + ledger.Height(sort.Search(int(limit-lowest)+1, func(i int) bool {
 		b, err := c.Block(lowest + ledger.Height(i))
 		failed = errors.Join(failed, err)
 		return err == nil && b.Header.Wall >= head.Wall-orderedKeep
-	})
-	return max(lowest, lowest+ledger.Height(recent)-1), failed
+	}))
+	return max(lowest, min(limit, recent-1)), failed
 }
 
 // setFirst records durably from where on blocks are kept, before any goes.
