@@ -27,7 +27,7 @@ BENCHTIME ?= 1s
 PKG ?= ./...
 RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
 
-.PHONY: help build demo test race lint fuzz bench microbench figures cover clean
+.PHONY: help build demo test race lint fuzz bench microbench figures mutants cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ microbench: ## run the Go benchmarks
 
 figures: ## measure networks of real processes: failover, cost at rest; takes minutes
 	go test ./internal/e2e -run 'Figures|KillAny' -v -figures -timeout 30m
+
+mutants: ## plant known safety bugs, one at a time, and see that the simulators catch each; ONLY=regexp; takes minutes
+	go test ./internal/sim/mutants -run Caught -v -timeout 3h -plant -only '$(ONLY)'
 
 cover: ## test with coverage of all packages; writes coverage.html
 	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=coverage.out $(PKG)
