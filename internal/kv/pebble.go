@@ -25,6 +25,9 @@ type PebbleConfig struct {
 	Log *slog.Logger
 	// FS is the file system. Default: the machine's.
 	FS vfs.FS
+	// OnDamage is told, perhaps more than once, of files that no crash can leave like this; the error is ErrDamaged. The call
+	// that met them fails as well. It must neither block nor use the store. Default: the process ends.
+	OnDamage func(error)
 }
 
 // Validate reports every problem at once.
@@ -80,6 +83,12 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 	if c.Log == nil {
 		o.Logger = pebbleLog{slog.New(slog.DiscardHandler)}
 	}
+	o.EventListener = new(pebble.EventListener)
+	if c.OnDamage != nil {
+		o.EventListener.DataCorruption = func(info pebble.DataCorruptionInfo) {
+			c.OnDamage(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, info.Details))
+		}
+	}
 	db, err := openOrFail(c.Dir, o)
 	if inUse(err) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, c.Dir)
@@ -94,13 +103,13 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 // for ever, for example to write a table to a disk that is full, and nobody would learn why the node does not start.
 func openOrFail(dir string, o *pebble.Options) (*pebble.DB, error) {
 	failed := make(chan error, 1)
-	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+	o.EventListener.BackgroundError = func(err error) {
 		o.Logger.Errorf("in the background: %v", err)
 		select {
 		case failed <- err: // the first one; nobody asks once the store is open
 		default:
 		}
-	}}
+	}
 	type opened struct {
 		db  *pebble.DB
 		err error

@@ -125,7 +125,8 @@ func (n *Node) task(fn func(ctx context.Context) error) {
 
 func (n *Node) openStores() (err error) {
 	blocks, state := n.cfg.path("blocks"), n.cfg.path("state")
-	n.blocks, err = n.cfg.OpenStore(kv.PebbleConfig{Dir: blocks, CacheBytes: n.cfg.CacheBytes, MemTableBytes: 8 << 20})
+	n.blocks, err = n.cfg.OpenStore(kv.PebbleConfig{Dir: blocks, CacheBytes: n.cfg.CacheBytes, MemTableBytes: 8 << 20,
+		OnDamage: func(err error) { n.cancel(fmt.Errorf("node: stopped so as to serve nothing that is damaged: %w", err)) }})
 	if err == nil {
 		n.state, err = n.cfg.OpenLog(kv.LogConfig{Dir: state})
 	}
