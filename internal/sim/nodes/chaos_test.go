@@ -114,6 +114,13 @@ func (w *world) up(m *machine) {
 	if closing != nil {
 		<-closing
 	}
+	m.mu.Lock()
+	refused := m.refused
+	m.refused = false
+	m.mu.Unlock()
+	if refused {
+		m.disk.wipe()
+	}
 	err := m.start()
 	if err != nil && !errors.Is(err, errPower) && m.damaged() {
 		w.note("%s refuses to start: %v", m.base.Name, err)

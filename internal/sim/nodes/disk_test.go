@@ -54,9 +54,9 @@ func (d *disk) home() string {
 	return filepath.Join(d.dir, fmt.Sprint(d.life))
 }
 
-// open opens a store of the present life.
+// open opens the store of blocks of the present life.
 func (d *disk) open(cfg kv.PebbleConfig) (kv.Store, error) {
-	cfg.Dir, cfg.FS = filepath.Base(cfg.Dir), d.files()
+	cfg.FS, cfg.Dir = d.files(), filepath.Base(cfg.Dir) // in memory every life has the same paths
 	p, err := kv.OpenPebble(cfg)
 	if err != nil {
 		return nil, err
@@ -64,9 +64,9 @@ func (d *disk) open(cfg kv.PebbleConfig) (kv.Store, error) {
 	return p, nil
 }
 
-// openLog opens a log of the present life.
+// openLog opens the log of the state of the present life.
 func (d *disk) openLog(cfg kv.LogConfig) (kv.Store, error) {
-	cfg.Dir, cfg.FS = filepath.Base(cfg.Dir), d.files()
+	cfg.FS, cfg.Dir = d.files(), filepath.Base(cfg.Dir)
 	l, err := kv.OpenLog(cfg)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (d *disk) openLog(cfg kv.LogConfig) (kv.Store, error) {
 	return l, nil
 }
 
-// files is the file system of the present life. In memory every life has the same paths.
+// files returns the file system of the present life, which counts writes.
 func (d *disk) files() vfs.FS {
 	d.mu.Lock()
 	life, mem := d.life, d.mem

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"aval/internal/clock"
-	"aval/internal/kv"
 	"aval/internal/node"
 	"aval/internal/transport"
 	"aval/ledger"
@@ -55,6 +54,8 @@ type machine struct {
 	down  bool // it is down, or going down
 	// wasHurt says that its disk was damaged at some time.
 	wasHurt bool
+	// refused says that its node will not run with this disk.
+	refused bool
 	// closing is closed when the last node that ran has ended.
 	closing chan struct{}
 }
@@ -81,8 +82,7 @@ func (m *machine) start() error {
 	cfg := m.base
 	cfg.DataDir, cfg.Clock = m.disk.home(), m.clock
 	cfg.Logger = m.world.logger(m.site)
-	cfg.OpenStore = func(c kv.PebbleConfig) (kv.Store, error) { return m.disk.open(c) }
-	cfg.OpenLog = func(c kv.LogConfig) (kv.Store, error) { return m.disk.openLog(c) }
+	cfg.OpenStore, cfg.OpenLog = m.disk.open, m.disk.openLog
 	cfg.OpenLinks = func(c transport.Config) (node.Links, error) {
 		e := newEndpoint(m.world.net, m.site, c)
 		e.liar = m.liar
@@ -172,8 +172,16 @@ func (w *world) watch(m *machine, n *node.Node, links *endpoint) {
 		if err == nil || !links.open() {
 			return
 		}
-		// The node stopped itself.
-		if m.honest && !m.damaged() {
+		if m.damaged() { // its operator gives it an empty disk
+			w.note("%s stopped itself: %v", m.base.Name, err)
+			m.mu.Lock()
+			m.refused = true
+			m.mu.Unlock()
+			_ = discard(m.stop())
+			w.up(m)
+			return
+		}
+		if m.honest {
 			w.fail("%s stopped itself: %v", m.base.Name, err)
 		}
 	})

@@ -54,8 +54,8 @@ func (n *network) change(from, to int, change func(*weather)) {
 	change(n.ways[[2]int{from, to}])
 }
 
-// mend makes all ways good. Those that were cut stay dead for as long as dialling again may take.
-func (n *network) mend() {
+// mend makes all ways good. Those that were cut stay dead for as long as dialling again may take. It returns when all stand.
+func (n *network) mend() (stand time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for from := range n.sites {
@@ -72,6 +72,13 @@ func (n *network) mend() {
 	for _, w := range n.ways {
 		*w = weather{delay: time.Millisecond}
 	}
+	stand = time.Now()
+	for _, until := range n.deaf {
+		if until.After(stand) {
+			stand = until
+		}
+	}
+	return stand
 }
 
 // redialMax is the longest pause of the real transport between two attempts to reach a peer.

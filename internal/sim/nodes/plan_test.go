@@ -25,8 +25,10 @@ type plan struct {
 	keepPercent int
 	events      []event
 
-	// healed and level are how long the first block, and every node, took after healing.
+	// healed and level are how long the first block, and every node, took after healing; short says that a validator could
+	// not be relied upon.
 	healed, level time.Duration
+	short         bool
 }
 
 // event is one thing that goes wrong.

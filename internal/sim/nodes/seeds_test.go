@@ -56,8 +56,8 @@ func runSeed(t *testing.T, p *plan) {
 	for _, b := range broken {
 		t.Error(b)
 	}
-	t.Logf("seed %d: %d heights, %d stories, %d answers, %d messages of which %d lost; first block %v after healing, %v of real time", p.seed,
-		w.judge.Top(), w.stories, w.told, w.net.sent, w.net.lost, p.healed, time.Since(began).Round(time.Millisecond))
+	t.Logf("seed %d: %d heights, %d stories, %d answers, %d messages of which %d lost; first block %v after healing (short of one: %t), %v of real time",
+		p.seed, w.judge.Top(), w.stories, w.told, w.net.sent, w.net.lost, p.healed, p.short, time.Since(began).Round(time.Millisecond))
 	if len(broken) > 0 {
 		t.Logf("repeat: %s", p.command())
 	}
