@@ -90,6 +90,39 @@ func TestFullNodeVerifiesNothing(t *testing.T) {
 	})
 }
 
+// Of a bulk for which there is room in part, no more is verified than there is room for. What was refused for its signature makes
+// room again.
+func TestBulkBeyondTheRoomIsNotVerified(t *testing.T) {
+	counted := &countingSuite{}
+	under(t, func(c *intake.Config) {
+		counted.Suite = c.Chain.Suite()
+		c.Chain = countingChain{c.Chain, counted}
+		c.PendingMax = 5
+	}, func(b *bench) {
+		known := b.tx("authority.a")
+		b.admit(known)
+		before := counted.count()
+		raws := [][]byte{b.forgedTx(), known}
+		want := []string{"BAD_SIGNATURE", "admitted", "admitted", "admitted", "admitted", "BUSY", "BUSY", "admitted", "BUSY"}
+		for range 5 {
+			raws = append(raws, b.tx("authority.a"))
+		}
+		raws = append(raws, known, b.tx("authority.a"))
+		if got := says(b.in.AdmitAll(raws)); !slices.Equal(got, want) {
+			b.Fatalf("%v, want %v", got, want)
+		}
+		if got := counted.count() - before; got != 4 {
+			b.Errorf("%d signatures were verified, there was room for 4 transactions", got)
+		}
+		if l := b.in.Load(); l.Busy != 3 || l.Pending != 4 {
+			b.Errorf("the load is %+v", l)
+		}
+		if got := says(b.in.AdmitAll(raws[5:7])); !slices.Equal(got, []string{"admitted", "BUSY"}) {
+			b.Errorf("after that, %v", got)
+		}
+	})
+}
+
 // countingSuite counts the signatures that it verifies in batches.
 type countingSuite struct {
 	suite.Suite

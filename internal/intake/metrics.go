@@ -99,3 +99,11 @@ func (m *metrics) admission(err error) {
 		m.refused.WithLabelValues("INTERNAL").Inc()
 	}
 }
+
+// turnedAway counts submissions of one request that came while too much waited: so many refused, so many known.
+func (m *metrics) turnedAway(refused, known int) {
+	if refused > 0 {
+		m.refused.WithLabelValues(ledger.CodeBusy.String()).Add(float64(refused))
+	}
+	m.admitted.Add(float64(known))
+}
