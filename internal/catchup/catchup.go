@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aval/codec"
 	"aval/internal/clock"
 	"aval/ledger"
+	"aval/suite"
 )
 
 // Chain is what catch-up asks of the chain.
@@ -21,6 +23,8 @@ type Chain interface {
 	BlockBytes(height ledger.Height) (block []byte, batches [][]byte, err error)
 	// Import verifies a block's certificate and that the batches are its own, and commits it.
 	Import(b *ledger.Block, batches [][]byte) error
+	// First returns the lowest height of which blocks are kept.
+	First() ledger.Height
 	// WaitCommitted returns once height is committed or ctx ends.
 	WaitCommitted(ctx context.Context, height ledger.Height) error
 }
@@ -32,11 +36,22 @@ type Peer struct {
 	Call func(ctx context.Context, request []byte) ([]byte, error)
 }
 
+// Snapshots are those that a node offers.
+type Snapshots interface {
+	// Newest returns the height of the newest one; it fails if there is none.
+	Newest() (ledger.Height, error)
+	// Manifest returns the encoded manifest of a snapshot, Chunk one of its chunks.
+	Manifest(height ledger.Height) ([]byte, error)
+	Chunk(height ledger.Height, hash suite.Hash) ([]byte, error)
+}
+
 // Config is what a Catchup needs.
 type Config struct {
 	Chain Chain
-	Peers []Peer
-	Clock clock.Clock
+	// Snapshots are offered to peers. Default: none.
+	Snapshots Snapshots
+	Peers     []Peer
+	Clock     clock.Clock
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 	// CallTimeout bounds one exchange, beside its waiting. Default 5 s.
@@ -51,6 +66,8 @@ type Catchup struct {
 	importing sync.Mutex
 	// serving bounds the answers with blocks that are made at once.
 	serving chan struct{}
+	// pruned is the lowest height that a peer keeps blocks of which this node lacks earlier ones, 0 since some came.
+	pruned atomic.Uint64
 }
 
 const (
@@ -102,8 +119,9 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	response := Response{Head: c.height(), Wall: ledger.Time(c.cfg.Clock.Now().UnixMilli())}
-	if r.Count == 0 || r.From > response.Head {
+	response := Response{Head: c.height(), Wall: ledger.Time(c.cfg.Clock.Now().UnixMilli()), First: c.cfg.Chain.First(), Snapshot: c.offered()}
+	wanted := r.Count > 0 && r.From <= response.Head && r.From >= response.First
+	if !wanted && r.Snapshot == 0 {
 		return codec.Marshal(&response)
 	}
 	select {
@@ -111,6 +129,12 @@ func (c *Catchup) Serve(ctx context.Context, request []byte) ([]byte, error) {
 		defer func() { <-c.serving }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	if r.Snapshot > 0 {
+		if response.Data, err = c.part(r); err != nil {
+			return nil, err
+		}
+		return codec.Marshal(&response)
 	}
 	for bytes, h := 0, r.From; h <= response.Head && len(response.Blocks) < int(r.Count); h++ {
 		block, batches, err := c.cfg.Chain.BlockBytes(h)
@@ -243,7 +267,14 @@ func (c *Catchup) fetch(ctx context.Context, p *Peer, wait time.Duration) (out f
 		return out
 	}
 	out.head = r.Head
-	out.blocks, out.err = c.take(from, r)
+	if len(r.Blocks) == 0 && r.First > from && r.Head >= from {
+		c.pruned.Store(uint64(r.First))
+		out.err = fmt.Errorf("%w: it keeps blocks from %d on, %d is needed", ErrPruned, r.First, from)
+		return out
+	}
+	if out.blocks, out.err = c.take(from, r); out.blocks > 0 {
+		c.pruned.Store(0)
+	}
 	return out
 }
 

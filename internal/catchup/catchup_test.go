@@ -327,6 +327,8 @@ func (c heavyChain) Head() *ledger.Block {
 	return &ledger.Block{Header: ledger.Header{Height: ledger.Height(len(c.bytes))}}
 }
 
+func (c heavyChain) First() ledger.Height { return 1 }
+
 func (c heavyChain) BlockBytes(h ledger.Height) ([]byte, [][]byte, error) {
 	n := c.bytes[h-1]
 	batches := make([][]byte, ledger.BlockBatchesMax)

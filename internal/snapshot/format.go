@@ -137,8 +137,8 @@ func (m *Manifest) checkChunks() error {
 		}
 		last, seen[c.Kind] = c.Kind, true
 	}
-	if !seen[KindBlocks] || !seen[KindReceipts] || !seen[KindState] {
-		return invalid("%d chunks lack blocks, receipts or state", len(m.Chunks))
+	if !seen[KindBlocks] || !seen[KindState] {
+		return invalid("%d chunks lack blocks or state", len(m.Chunks))
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ type receiptsChunk struct {
 	Parts []receiptsPart `cbor:"1,keyasint"`
 }
 
-// receiptsPart is some of the receipts of one height, from an index on. A height without receipts has one part without any.
+// receiptsPart is some of the receipts of one height, at least one, from an index on. A height without receipts has no part.
 type receiptsPart struct {
 	Height   ledger.Height `cbor:"1,keyasint"`
 	Index    uint32        `cbor:"2,keyasint"`

@@ -75,9 +75,12 @@ func (v *Verifier) Chunk(b []byte) error {
 	if err := v.take(c, b); err != nil {
 		return err
 	}
-	v.next++
-	if v.next == len(v.manifest.Chunks) || v.manifest.Chunks[v.next].Kind != c.Kind {
-		return v.finish(c.Kind)
+	next := KindState
+	if v.next++; v.next < len(v.manifest.Chunks) {
+		next = v.manifest.Chunks[v.next].Kind
+	}
+	if next != c.Kind {
+		return v.finish(c.Kind, next)
 	}
 	return nil
 }
@@ -107,21 +110,15 @@ func each[T any](b []byte, take func(*T) error) error {
 	return take(&c)
 }
 
-// finish checks that all of a kind has come.
-func (v *Verifier) finish(k Kind) error {
-	switch k {
-	case KindBlocks:
-		return v.finishBlocks()
-	case KindReceipts:
-		if len(v.receipts) > 0 {
-			if err := v.finishReceipts(); err != nil {
-				return err
-			}
+// finish checks that all of a kind has come, and of the kinds up to next, which may have no chunk.
+func (v *Verifier) finish(k, next Kind) error {
+	if k == KindBlocks {
+		if err := v.finishBlocks(); err != nil {
+			return err
 		}
-		if len(v.due) > 0 {
-			return invalid("the receipts of height %d are missing", v.due[0])
-		}
-	case KindBatches, KindState:
+	}
+	if k <= KindReceipts && next > KindReceipts {
+		return v.finishReceiptsBelow(v.manifest.Height + 1)
 	}
 	return nil
 }
@@ -227,12 +224,12 @@ func (v *Verifier) takeReceipts(parts []receiptsPart) error {
 	}
 	for i := range parts {
 		p := &parts[i]
-		if p.Index == 0 && len(v.receipts) > 0 {
-			if err := v.finishReceipts(); err != nil {
+		if p.Index == 0 {
+			if err := v.finishReceiptsBelow(p.Height); err != nil {
 				return err
 			}
 		}
-		if len(v.due) == 0 || p.Height != v.due[0] || int(p.Index) != len(v.receipts) || p.Index > 0 && len(p.Receipts) == 0 {
+		if len(v.due) == 0 || p.Height != v.due[0] || int(p.Index) != len(v.receipts) || len(p.Receipts) == 0 {
 			return invalid("receipts of height %d from %d on", p.Height, p.Index)
 		}
 		for _, r := range p.Receipts {
@@ -242,10 +239,15 @@ func (v *Verifier) takeReceipts(parts []receiptsPart) error {
 			return invalid("the receipts of height %d have more than %d bytes", p.Height, heightReceiptsBytesMax)
 		}
 		v.receipts = append(v.receipts, p.Receipts...)
-		if len(p.Receipts) == 0 {
-			if err := v.finishReceipts(); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// finishReceiptsBelow finishes the heights that are due below one: the first has the receipts that came, the others have none.
+func (v *Verifier) finishReceiptsBelow(height ledger.Height) error {
+	for len(v.due) > 0 && v.due[0] < height {
+		if err := v.finishReceipts(); err != nil {
+			return err
 		}
 	}
 	return nil

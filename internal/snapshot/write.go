@@ -110,20 +110,29 @@ func (w *writer) receipts() {
 		part := receiptsPart{Height: h}
 		size += 16
 		for i, r := range all {
-			if size += len(r) + 4; size > ChunkBytes {
-				if len(part.Receipts) > 0 {
-					c.Parts = append(c.Parts, part)
-				}
-				if len(c.Parts) > 0 {
-					w.chunk(KindReceipts, suite.Hash{}, &c)
-				}
+			if size += len(r) + 4; size > ChunkBytes && (len(part.Receipts) > 0 || len(c.Parts) > 0) {
+				w.receiptsChunk(&c, &part)
 				c, part, size = receiptsChunk{}, receiptsPart{Height: h, Index: uint32(i)}, len(r)+20
 			}
 			part.Receipts = append(part.Receipts, r)
 		}
-		c.Parts = append(c.Parts, part)
+		c.add(&part)
 	}
-	w.chunk(KindReceipts, suite.Hash{}, &c)
+	w.receiptsChunk(&c, &receiptsPart{})
+}
+
+// receiptsChunk writes a chunk with a last part, unless there is nothing in either.
+func (w *writer) receiptsChunk(c *receiptsChunk, last *receiptsPart) {
+	if c.add(last); len(c.Parts) > 0 {
+		w.chunk(KindReceipts, suite.Hash{}, c)
+	}
+}
+
+// add appends a part unless it is empty.
+func (c *receiptsChunk) add(p *receiptsPart) {
+	if len(p.Receipts) > 0 {
+		c.Parts = append(c.Parts, *p)
+	}
 }
 
 func (w *writer) batches() {
