@@ -72,6 +72,8 @@ type checker struct {
 	b    []byte
 	off  int
 	text func(s []byte) error // nil if texts need only be UTF-8
+	// room is what lists may still take while a plan reads: see ListsFactor.
+	room int
 }
 
 // value checks the value at off and moves behind it; depth is how many arrays and maps enclose it.

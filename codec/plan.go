@@ -44,6 +44,10 @@ type plan struct {
 	fields []planField
 	// least is the fewest bytes that a value takes, so that a claimed number of elements can be doubted before room is made.
 	least int
+	// unit is what an element of this shape counts for in a list, beside what it points to: see ListsFactor.
+	unit int
+	// deep says that values have lists or pointers in them.
+	deep bool
 }
 
 // planField is one field of a struct.
@@ -81,6 +85,80 @@ var (
 
 // makePlan returns the plan of t, or nil if it or anything in it is of no known shape. outer are the types that t is part of.
 func makePlan(t reflect.Type, outer []reflect.Type) *plan {
+	p := shapeOf(t, outer)
+	if p != nil {
+		p.unit, p.deep = p.size(), p.holds()
+	}
+	return p
+}
+
+// size returns what a value counts for, by its shape alone and not by how this machine lays it out.
+func (p *plan) size() int {
+	switch p.shape {
+	case shapeUint, shapeInt, shapeBool:
+		return p.bytesOf()
+	case shapeText:
+		return 16
+	case shapeBytes, shapeRaw, shapeList:
+		return 24
+	case shapeByteArray:
+		return p.typ.Len()
+	case shapeStruct:
+		n := 0
+		for i := range p.fields {
+			n += p.fields[i].plan.unit
+		}
+		return n
+	default:
+		return 8
+	}
+}
+
+// bytesOf returns how many bytes a number or truth value takes; int and uint take eight.
+func (p *plan) bytesOf() int {
+	switch p.typ.Kind() {
+	case reflect.Bool, reflect.Int8, reflect.Uint8:
+		return 1
+	case reflect.Int16, reflect.Uint16:
+		return 2
+	case reflect.Int32, reflect.Uint32:
+		return 4
+	default:
+		return 8
+	}
+}
+
+// holds reports whether values have lists or pointers in them.
+func (p *plan) holds() bool {
+	return p.shape == shapeList || p.shape == shapePointer ||
+		slices.ContainsFunc(p.fields, func(f planField) bool { return f.plan.deep })
+}
+
+// weight returns what the lists and pointers in v count for.
+func (p *plan) weight(v reflect.Value) int {
+	if !p.deep {
+		return 0
+	}
+	n := 0
+	switch p.shape {
+	case shapePointer:
+		if !v.IsNil() {
+			n = p.elem.unit + p.elem.weight(v.Elem())
+		}
+	case shapeList:
+		n = v.Len() * p.elem.unit
+		for i := 0; i < v.Len() && p.elem.deep; i++ {
+			n += p.elem.weight(v.Index(i))
+		}
+	default:
+		for i := range p.fields {
+			n += p.fields[i].plan.weight(v.Field(p.fields[i].index))
+		}
+	}
+	return n
+}
+
+func shapeOf(t reflect.Type, outer []reflect.Type) *plan {
 	if t == rawType {
 		return &plan{shape: shapeRaw, typ: t, least: 1}
 	}

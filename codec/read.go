@@ -2,28 +2,39 @@ package codec
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"reflect"
 	"unicode/utf8"
 )
 
-// unmarshalPlanned decodes b into v, or returns false if that takes the long way; then v is zero.
-func unmarshalPlanned(b []byte, v any) bool {
+// unmarshalPlanned decodes b into v, or returns done false if that takes the long way; then v is zero. It is done with an error
+// where lists have more elements than ListsFactor lets them, and where b is long.
+func unmarshalPlanned(b []byte, v any) (done bool, err error) {
 	value := reflect.ValueOf(v)
 	if value.Kind() != reflect.Pointer || value.IsNil() {
-		return false
+		return false, nil
 	}
 	value = value.Elem()
 	p := planOf(value.Type())
 	if p == nil {
-		return false
+		return false, nil
 	}
-	c := checker{b: b}
+	c := checker{b: b, room: ListsFactor*len(b) + ListsFree}
 	if p.read(&c, value, 0) && c.off == len(b) {
-		return true
+		return true, nil
 	}
 	value.SetZero()
-	return false
+	if c.room < 0 {
+		return true, fmt.Errorf("codec: decode %T: at byte %d: %w", v, c.off, ErrLimit)
+	}
+	if len(b) <= explainMax {
+		return false, nil
+	}
+	if err := Check(b); err != nil {
+		return true, fmt.Errorf("codec: decode %T: %w", v, err)
+	}
+	return true, fmt.Errorf("codec: decode %T: %w: it differs at byte %d or in the value there", v, ErrNotCanonical, c.off)
 }
 
 // read decodes the value at c.off into v and moves behind it; depth is how many arrays and maps enclose it. It returns false for
@@ -47,6 +58,9 @@ func (p *plan) read(c *checker, v reflect.Value, depth int) bool {
 		if c.skip([]byte{null}) {
 			v.SetZero()
 			return true
+		}
+		if c.room -= p.elem.unit; c.room < 0 {
+			return false
 		}
 		v.Set(reflect.New(p.typ.Elem()))
 		return p.elem.read(c, v.Elem(), depth)
@@ -95,6 +109,9 @@ func (p *plan) readHeaded(c *checker, v reflect.Value, depth int, major byte, ar
 
 func (p *plan) readList(c *checker, v reflect.Value, depth int, count uint64) bool {
 	if depth > DepthMax || count > ElementsMax || int(count)*p.elem.least > len(c.b)-c.off {
+		return false
+	}
+	if c.room -= int(count) * p.elem.unit; c.room < 0 {
 		return false
 	}
 	list := reflect.MakeSlice(p.typ, int(count), int(count))

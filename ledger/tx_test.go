@@ -168,7 +168,7 @@ func TestTooLarge(t *testing.T) {
 		"proof":    second(ledger.DecodeProof(make([]byte, ledger.ProofBytesMax+1))),
 		"no txs":   second(ledger.DecodeBatch(codec.MustMarshal(&ledger.Batch{Origin: suite.PublicKey{1}}))),
 		"no owner": second(ledger.DecodeBatch(codec.MustMarshal(&ledger.Batch{Txs: [][]byte{{1}}}))),
-		"many txs": second(ledger.DecodeBatch(codec.MustMarshal(&ledger.Batch{Origin: suite.PublicKey{1}, Txs: make([][]byte, ledger.BatchTxsMax+1)}))),
+		"many txs": second(ledger.DecodeBatch(codec.MustMarshal(&ledger.Batch{Origin: suite.PublicKey{1}, Txs: slices.Repeat([][]byte{make([]byte, 8)}, ledger.BatchTxsMax+1)}))),
 		"batches":  second(ledger.DecodePayload(codec.MustMarshal(&ledger.Payload{Entries: make([]ledger.Entry, ledger.BlockBatchesMax+1)}))),
 		"ticks":    second(ledger.DecodePayload(codec.MustMarshal(&ledger.Payload{Ticks: make([]ledger.Tick, ledger.BlockTicksMax+1)}))),
 		"votes": second(ledger.DecodeBlock(codec.MustMarshal(&ledger.Block{

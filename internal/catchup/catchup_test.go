@@ -341,7 +341,7 @@ func (c heavyChain) BlockBytes(h ledger.Height) ([]byte, [][]byte, error) {
 // Answers stay within their bound whatever the blocks weigh, and hold at least one block.
 func TestServeBoundsBytes(t *testing.T) {
 	const largest = ledger.BlockBytesMax + ledger.PayloadBytesMax + ledger.MetadataBytesMax + 64<<10
-	many := make([]int, 1000)
+	many := slices.Repeat([]int{8 << 10}, 1000)
 	for _, tc := range []struct {
 		bytes []int
 		want  int

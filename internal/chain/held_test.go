@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestHoldRefuses(t *testing.T) {
 		{"too old", batch(func(b *ledger.Batch) { b.Wall = now - ledger.BatchAgeMax - 1 }), "cannot be in a block"},
 		{"too far ahead", batch(func(b *ledger.Batch) { b.Wall = now + ledger.Minute + 1 }), "cannot be in a block"},
 		{"of nothing", batch(func(b *ledger.Batch) { b.Txs = nil }), "1 to"},
-		{"of too many", batch(func(b *ledger.Batch) { b.Txs = make([][]byte, ledger.BatchTxsMax+1) }), "1 to"},
+		{"of too many", batch(func(b *ledger.Batch) { b.Txs = slices.Repeat([][]byte{make([]byte, 8)}, ledger.BatchTxsMax+1) }), "1 to"},
 		{"of junk", batch(func(b *ledger.Batch) { b.Txs = append(b.Txs, []byte("junk")) }), "transaction 1"},
 		{"with another network's transaction", n.Batch(tx, other.Scope(t, "/a")), "WRONG_NETWORK"},
 		{"too large", make([]byte, ledger.BatchBytesMax+1), "the most is"},

@@ -13,7 +13,7 @@ import (
 // Two kinds need no line: dir/internal/... is part of dir, just below it, and dir/xtest (a name that ends in "test") is a
 // suite for dir's tests, just above it, which only test files may import.
 var layers = []layer{
-	{"0", "internal/invariant"},
+	{"0", "internal/invariant internal/appetite"},
 	{"0a", "codec suite internal/clock"}, // a verifier that is wrong is a broken invariant
 	{"1", "merkle"},
 	{"1a", "ledger"}, // a block's payload root is a Merkle root
@@ -30,8 +30,8 @@ var layers = []layer{
 	{"6a", "internal/consensus/... internal/index/..."}, // engines and databases behind those interfaces
 	{"7", "internal/transport internal/catchup internal/keyfile api web"},
 	{"8", "internal/server internal/config client"},
-	{"9", "internal/genesis"},              // founds networks: writes the homes that config reads
-	{"10", "internal/node internal/fleet"}, // fleet runs nodes as processes
+	{"9", "internal/genesis"},                         // founds networks: writes the homes that config reads
+	{"10", "internal/node internal/fleet"},            // fleet runs nodes as processes
 	{"10b", "internal/sim/check internal/sim/engine"}, // judges whole networks by what can be observed; orders on one thread
 	{"11", "internal/sim internal/bench internal/demo internal/doctor"},
 	{"12", "internal/cli internal/e2e"},
