@@ -241,8 +241,6 @@ func (f *fetcher) try(ctx context.Context, offers []offer) (*snapshot.Manifest, 
 			sources = append(sources, o.peer)
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	return m, f.chunks(ctx, m, v, sources)
 }
 
@@ -254,16 +252,21 @@ type arrival struct {
 
 // chunks fetches all chunks, some of them at once, and verifies them in order.
 func (f *fetcher) chunks(ctx context.Context, m *snapshot.Manifest, v *snapshot.Verifier, sources []int) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	arrivals := make([]chan arrival, len(m.Chunks))
 	begin := func(i int) {
 		if i >= len(arrivals) {
 			return
 		}
 		arrivals[i] = make(chan arrival, 1)
-		go func() {
+		arrived := arrivals[i]
+		running.Go(func() {
 			b, err := f.chunk(ctx, m, i, sources)
-			arrivals[i] <- arrival{b, err}
-		}()
+			arrived <- arrival{b, err}
+		})
 	}
 	for i := range fetchAhead {
 		begin(i)
@@ -296,7 +299,7 @@ func (f *fetcher) chunk(ctx context.Context, m *snapshot.Manifest, i int, source
 		}
 		begin := f.cfg.Clock.Now()
 		r, cerr := f.call(ctx, peer, Request{Snapshot: m.Height, Chunk: c.Hash[:]})
-		if ctx.Err() != nil {
+		if cerr != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if cerr == nil && (len(r.Data) != int(c.Bytes) || snapshot.HashChunk(f.cfg.Suite, r.Data) != c.Hash) {
@@ -338,11 +341,19 @@ func (f *fetcher) note(ctx context.Context, peer int, err error, took time.Durat
 	}
 }
 
-// writeChunk writes a chunk whole or not at all. It need not be durable: what is read is compared with its hash.
+// writeChunk writes a chunk whole or not at all. It need not be durable: what is read is compared with its hash. The same chunk may
+// be written twice at once, if a liar's manifest lists it twice.
 func writeChunk(path string, b []byte) error {
-	temp := path + ".part"
-	if err := os.WriteFile(temp, b, 0o600); err != nil {
+	f, err := os.CreateTemp(filepath.Dir(path), "*.part")
+	if err != nil {
 		return fmt.Errorf("catchup: %w", err)
 	}
-	return os.Rename(temp, path)
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("catchup: %w", err), os.Remove(f.Name()))
+	}
+	return nil
 }

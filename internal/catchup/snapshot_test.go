@@ -26,6 +26,7 @@ import (
 func (w *world) offering(name string, snapshotAt, have int) catchup.Peer {
 	w.Helper()
 	c, dir := w.open(snapshotAt), w.snapshots()
+	w.n.Wait(w, c, ledger.Height(snapshotAt))
 	f, err := c.Freeze()
 	if err != nil {
 		w.Fatal(err)
