@@ -25,8 +25,8 @@ import (
 // offering returns a peer that has the first blocks of the history and offers a snapshot of a height of it.
 func (w *world) offering(name string, snapshotAt, have int) catchup.Peer {
 	w.Helper()
-	c, dir := w.open(snapshotAt), w.snapshots()
-	w.n.Wait(w, c, ledger.Height(snapshotAt))
+	c, dir := w.open(snapshotAt+ledger.Lag), w.snapshots()
+	w.n.Wait(w, c, ledger.Height(snapshotAt+ledger.Lag))
 	f, err := c.Freeze()
 	if err != nil {
 		w.Fatal(err)

@@ -19,24 +19,39 @@ type Frozen struct {
 	blocks, receipts ledger.Height
 }
 
-// Freeze keeps the state of the newest height with writes until Release. It does not wait; Settle comes next. It fails with
-// state.ErrFrozen while another is kept.
+// Freeze keeps the state of the newest certified height with writes until Release. Settle comes next. It fails with state.ErrFrozen
+// while another is kept, and with ErrNotProven if nothing but the genesis is certified yet.
 func (c *Chain) Freeze() (*Frozen, error) {
-	s, err := c.state.Freeze()
+	p, _ := c.Progress()
+	return c.freeze(c.state.Freeze(uint64(p.Proven)))
+}
+
+// FreezeFrom is Freeze of the oldest height with writes from least on. All nodes that have come that far, and not much further,
+// choose the same. It fails with ErrNotProven if there is none at hand.
+func (c *Chain) FreezeFrom(least ledger.Height) (*Frozen, error) {
+	p, _ := c.Progress()
+	return c.freeze(c.state.FreezeFrom(uint64(least), uint64(p.Proven)))
+}
+
+func (c *Chain) freeze(s *state.Frozen, err error) (*Frozen, error) {
+	if err == nil && s.Height() == 0 {
+		s.Release()
+		err = state.ErrHeight
+	}
+	if errors.Is(err, state.ErrHeight) {
+		return nil, fmt.Errorf("%w: no certified height with writes is at hand", ErrNotProven)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &Frozen{c: c, state: s}, nil
 }
 
-// Settle waits until the header that certifies the height is committed and the blocks up to that one are executed. The methods
-// beside Height, Len and Release need it.
+// Settle waits until the blocks up to the one that certifies the height are executed. The methods beside Height, Len and Release need
+// it.
 func (f *Frozen) Settle(ctx context.Context) error {
-	if f.Height() == 0 {
-		return fmt.Errorf("chain: %w: nothing but the genesis was written yet", ErrNotProven)
-	}
 	if err := f.c.WaitExecuted(ctx, f.Height()+ledger.Lag); err != nil {
-		return fmt.Errorf("chain: waiting for the certificate of height %d: %w", f.Height(), err)
+		return fmt.Errorf("chain: waiting for the height that certifies %d: %w", f.Height(), err)
 	}
 	at, err := f.c.Block(f.Height())
 	if err != nil {
@@ -66,7 +81,7 @@ func (f *Frozen) Release() { f.state.Release() }
 // Height returns the height.
 func (f *Frozen) Height() ledger.Height { return ledger.Height(f.state.Height()) }
 
-// Len returns the number of leaves of the state.
+// Len counts the leaves of the state.
 func (f *Frozen) Len() uint64 { return f.state.Len() }
 
 // Range returns leaves of the state, see state.Frozen.Range.

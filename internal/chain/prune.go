@@ -94,12 +94,15 @@ func (c *Chain) Prune(ctx context.Context, r Retention) (Pruned, error) {
 	if r.Heights == 0 {
 		return Pruned{}, errors.New("chain: at least one height is kept")
 	}
-	frozen, err := c.state.Freeze()
+	frozen, err := c.Freeze()
+	if errors.Is(err, ErrNotProven) {
+		return Pruned{First: c.First()}, nil
+	}
 	if err != nil {
 		return Pruned{}, err
 	}
 	defer frozen.Release()
-	limit, err := c.pruneLimit(r, ledger.Height(frozen.Height()))
+	limit, err := c.pruneLimit(r, frozen.Height())
 	if err != nil {
 		return Pruned{}, err
 	}
@@ -108,7 +111,7 @@ func (c *Chain) Prune(ctx context.Context, r Retention) (Pruned, error) {
 		return out, err
 	}
 	named := map[ledger.Height]bool{}
-	frozen.Heights(func(h uint64) { named[ledger.Height(h)] = true })
+	frozen.state.Heights(func(h uint64) { named[ledger.Height(h)] = true })
 	frozen.Release()
 	for more := true; more; {
 		if err := ctx.Err(); err != nil {
@@ -123,7 +126,7 @@ func (c *Chain) Prune(ctx context.Context, r Retention) (Pruned, error) {
 	return out, err
 }
 
-// pruneLimit returns the lowest height to be kept. written is the newest height with writes: on a restart everything after it is
+// pruneLimit returns the lowest height to be kept. written is a height with writes: on a restart everything after the newest such is
 // executed again.
 func (c *Chain) pruneLimit(r Retention, written ledger.Height) (ledger.Height, error) {
 	lowest := ledger.Height(0)

@@ -145,13 +145,13 @@ func TestAllWriteTheSame(t *testing.T) {
 		}
 	}
 	w.n.Wait(t, other, other.Head().Header.Height)
+	_, m := w.file()
+	w.follow(other)
 	f, err := other.Freeze()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Release()
-	_, m := w.file()
-	w.follow(other)
 	if err := f.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}

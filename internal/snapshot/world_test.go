@@ -67,13 +67,13 @@ func (w *world) grow() *world {
 // frozen freezes the newest height of the source and certifies it.
 func (w *world) frozen() *chain.Frozen {
 	w.Helper()
+	w.step(0, 0)
+	w.step(0, 1)
 	f, err := w.source.Freeze()
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(f.Release)
-	w.step(0, 0)
-	w.step(0, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := f.Settle(ctx); err != nil {

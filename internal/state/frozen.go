@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 
 	"aval/merkle"
 	"aval/suite"
@@ -31,7 +32,6 @@ type Frozen struct {
 	height uint64
 	roots  Roots
 	root   ref
-	count  uint64
 
 	// nodes and leaves belong to this tree but to no later one, or to ones in between. oldest is the first row of such leaves.
 	// The state's mu guards them.
@@ -39,9 +39,27 @@ type Frozen struct {
 	oldest        uint64
 }
 
-// Freeze keeps the tree of the newest height with writes until Release, beside those that Prove answers for. It fails with
-// ErrFrozen if one is kept already. While it is, replaced nodes use memory and their rows stay in the log.
-func (s *State) Freeze() (*Frozen, error) {
+// Freeze keeps the tree of the newest height with writes up to most until Release, beside those that Prove answers for. It fails with
+// ErrFrozen if one is kept already, and with ErrHeight if there is no such height any more, or yet. While a tree is kept, replaced
+// nodes use memory and their rows stay in the log.
+func (s *State) Freeze(most uint64) (*Frozen, error) {
+	return s.freeze(func(v []version) int {
+		return sort.Search(len(v), func(i int) bool { return v[i].height > most }) - 1
+	})
+}
+
+// FreezeFrom is Freeze of the oldest height with writes from least on, if it is at most most.
+func (s *State) FreezeFrom(least, most uint64) (*Frozen, error) {
+	return s.freeze(func(v []version) int {
+		i := sort.Search(len(v), func(i int) bool { return v[i].height >= least })
+		if i == len(v) || v[i].height > most {
+			return -1
+		}
+		return i
+	})
+}
+
+func (s *State) freeze(choose func(v []version) int) (*Frozen, error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	s.mu.Lock()
@@ -49,11 +67,16 @@ func (s *State) Freeze() (*Frozen, error) {
 	if s.frozen != nil {
 		return nil, ErrFrozen
 	}
-	if s.empty || len(s.blocks) == 0 {
-		return nil, fmt.Errorf("%w: nothing was written yet", ErrHeight)
+	i := choose(s.versions)
+	if s.empty || i < 0 || s.versions[i].root == 0 {
+		return nil, fmt.Errorf("%w: no tree of such a height is at hand", ErrHeight)
 	}
-	head, last := s.headVersion(), &s.blocks[len(s.blocks)-1]
-	s.frozen = &Frozen{s: s, height: head.height, roots: last.roots, root: head.root, count: s.leafCount, oldest: math.MaxUint64}
+	v := &s.versions[i]
+	at := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].height >= v.height })
+	if at == len(s.blocks) || s.blocks[at].height != v.height {
+		return nil, fmt.Errorf("%w: the writes of height %d", ErrPruned, v.height)
+	}
+	s.frozen = &Frozen{s: s, height: v.height, roots: s.blocks[at].roots, root: v.root, oldest: math.MaxUint64}
 	return s.frozen, nil
 }
 
@@ -98,8 +121,14 @@ func (f *Frozen) Height() uint64 { return f.height }
 // Roots returns the roots of the height.
 func (f *Frozen) Roots() Roots { return f.roots }
 
-// Len returns the number of leaves, tombstones included.
-func (f *Frozen) Len() uint64 { return f.count }
+// Len counts the leaves, tombstones included.
+func (f *Frozen) Len() (n uint64) {
+	f.visit(f.root, suite.Hash{}, 0, suite.Hash{}, func(*leaf, suite.Hash) bool {
+		n++
+		return true
+	})
+	return n
+}
 
 // Heights calls fn for every leaf that has a value with the height that wrote it.
 func (f *Frozen) Heights(fn func(height uint64)) {
