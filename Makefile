@@ -13,7 +13,8 @@ CHECK ?=
 
 # Packages tested without the race detector, each with its reason; all others run with it.
 #   internal/tidy  parses the repository in one goroutine; nothing in it can race
-RACE_EXEMPT := internal/tidy
+#   internal/sim   simulates 200 networks, each on one thread; the parts that it drives are raced in their own packages
+RACE_EXEMPT := internal/tidy internal/sim
 
 # How long the tests of one package may take.
 TEST_TIMEOUT ?= 8m

@@ -16,7 +16,7 @@ const gcPercent = 50
 
 // addNodeCommands adds the commands that run nodes.
 func addNodeCommands(s *session, add func(group string, cmds ...*cobra.Command)) {
-	add("node", newNodeCmd(s), newDemoCmd(s), newDevCmd(s), newBenchCmd(s))
+	add("node", newNodeCmd(s), newDemoCmd(s), newDevCmd(s), newBenchCmd(s), newSimCmd(s))
 }
 
 func newNodeCmd(s *session) *cobra.Command {

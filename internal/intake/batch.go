@@ -75,7 +75,7 @@ func (in *Intake) run() {
 // turn does what is due and returns after how long there is something to do again; 0: not by itself.
 func (in *Intake) turn() time.Duration {
 	in.settleReplays()
-	if now := in.cfg.Clock.Now(); now.Sub(in.swept) >= sweepEvery {
+	if now := in.cfg.Clock.Now(); now.Sub(in.swept) >= sweepEvery || now.Before(in.swept) { // before: the clock was set back
 		in.sweep()
 		in.swept = now
 	}
@@ -148,7 +148,11 @@ func (in *Intake) launch(txs []*pending) {
 	epoch, _ := in.cfg.Chain.Epoch()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.batchWall = max(in.cfg.Chain.Now(), in.batchWall+1)
+	now := in.cfg.Chain.Now()
+	if in.batchWall > now+wallAhead { // this machine's clock was set back
+		in.batchWall = 0
+	}
+	in.batchWall = max(now, in.batchWall+1)
 	f := &flight{epoch: epoch, wall: in.batchWall, txs: txs, over: make(chan struct{})}
 	for _, p := range txs {
 		if !p.settled {
@@ -162,6 +166,12 @@ func (in *Intake) launch(txs []*pending) {
 		in.send(f)
 	}
 }
+
+// wallAhead is how far ahead of the clock a batch may be dated. Validators take a little more.
+const wallAhead = ledger.Minute / 2
+
+// misdated reports whether a batch was dated by a clock that was wrong, so that no block takes it now.
+func misdated(wall, now ledger.Time) bool { return wall > now+wallAhead || wall+ledger.BatchAgeMax < now }
 
 // land forgets a batch that is under way no more. The caller holds mu.
 func (in *Intake) land(f *flight) {
@@ -232,12 +242,14 @@ func (in *Intake) sweep() {
 	now := in.cfg.Clock.Now()
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	wall := in.cfg.Chain.Now()
 	flights := slices.SortedFunc(maps.Keys(in.flight), func(a, b *flight) int { return cmp.Compare(a.wall, b.wall) })
 	for _, f := range flights {
+		misdated := misdated(f.wall, wall)
 		switch {
-		case f.sending:
-		case now.Sub(f.sent) < in.resendAfter(f) && f.epoch == epoch:
-		case f.epoch != epoch || f.tries > resendDoublings:
+		case f.sending && !misdated:
+		case now.Sub(f.sent) < in.resendAfter(f) && f.epoch == epoch && !misdated:
+		case f.epoch != epoch || misdated || f.tries > resendDoublings:
 			in.land(f)
 			for _, p := range f.txs {
 				if !p.settled {

@@ -33,6 +33,8 @@ type fakeChain struct {
 	spent map[suite.Hash]*ledger.Receipt
 	held  map[suite.Hash][]byte
 	err   error
+	// ahead is how far the wall clock is off.
+	ahead ledger.Time
 }
 
 func newFakeChain(n *chaintest.Network) *fakeChain {
@@ -42,7 +44,16 @@ func newFakeChain(n *chaintest.Network) *fakeChain {
 func (c *fakeChain) Suite() suite.Suite  { return c.n.Suite }
 func (c *fakeChain) Network() suite.Hash { return c.n.ID }
 func (c *fakeChain) Now() ledger.Time {
-	return chaintest.Start + ledger.Time(time.Since(c.begin).Milliseconds())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return chaintest.Start + c.ahead + ledger.Time(time.Since(c.begin).Milliseconds())
+}
+
+// set sets how far the wall clock is off.
+func (c *fakeChain) set(ahead ledger.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = ahead
 }
 
 func (c *fakeChain) Epoch() (uint64, ledger.ValidatorSet) {
@@ -849,4 +860,32 @@ func TestManyAtOnce(t *testing.T) {
 			b.Errorf("%d are pending in the end", b.in.Pending())
 		}
 	})
+}
+
+// A clock that was wrong for a while does not keep a node from batching once it is right again: what was batched meanwhile is batched
+// anew at once, and new batches have the right time.
+func TestClockSetBack(t *testing.T) {
+	for _, ahead := range []ledger.Time{2 * ledger.Hour, -2 * ledger.Hour} {
+		under(t, nil, func(b *bench) {
+			b.chain.set(ahead)
+			tx := b.n.NewTx(b.n.OpenScope("/a"))
+			tx.Tx.ValidUntil = b.chain.Now() + 5*ledger.Minute
+			if _, err := b.in.Admit(b.n.Sign(b, tx, "authority.a")); err != nil {
+				b.Fatal(err)
+			}
+			synctest.Wait()
+			b.chain.set(0)
+			<-time.After(200 * time.Millisecond)
+			synctest.Wait()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if len(b.orders) < 2 {
+				b.Fatalf("handed in %d times", len(b.orders))
+			}
+			last := b.orders[len(b.orders)-1].batch
+			if off := last.Wall - b.chain.Now(); off > ledger.Second || off < -ledger.Second || len(last.Txs) != 1 {
+				b.Fatalf("%d transactions in a batch of %s, it is %s", len(last.Txs), last.Wall, b.chain.Now())
+			}
+		})
+	}
 }

@@ -17,7 +17,7 @@ func (j *Judge) Finish() *Books {
 	defer j.mu.Unlock()
 	j.checkHeaders()
 	b := newBooks(j)
-	h := &history{Judge: j, books: b, final: map[suite.Hash]ledger.Height{}, receipts: map[suite.Hash][]byte{}, ordered: map[suite.Hash]ledger.Height{}}
+	h := &history{Judge: j, books: b, final: map[suite.Hash]ledger.Height{}, receipts: map[suite.Hash][][]byte{}, ordered: map[suite.Hash]ledger.Height{}}
 	for at := ledger.Height(1); at <= j.top; at++ {
 		if seen := j.heights[at]; seen == nil || seen.receipts == nil || !h.read(at, seen) {
 			break // what is beyond was executed by no honest node, or cannot be read: answers from there are refused below
@@ -34,8 +34,8 @@ type history struct {
 	books *Books
 	// final says at which height an id was spent.
 	final map[suite.Hash]ledger.Height
-	// receipts are the encoded receipts that stand, by the hash with signatures: the final one, else the newest.
-	receipts map[suite.Hash][]byte
+	// receipts are all encoded receipts by the hash with signatures, final ones also by the id.
+	receipts map[suite.Hash][][]byte
 	ordered  map[suite.Hash]ledger.Height // batches
 }
 
@@ -121,12 +121,11 @@ func (h *history) transaction(head *ledger.Header, tx *ledger.SignedTx, raw []by
 			h.report(Acknowledged, "transaction %s took effect at height %d with an invalid signature", id, r.Height)
 		}
 	}
-	if r.Final || !spent {
-		h.receipts[signed] = codec.MustMarshal(r)
-	}
+	encoded := codec.MustMarshal(r)
+	h.receipts[signed] = append(h.receipts[signed], encoded)
 	if r.Final {
 		h.final[id] = r.Height
-		h.receipts[id] = codec.MustMarshal(r)
+		h.receipts[id] = append(h.receipts[id], encoded)
 	}
 	if r.Code == ledger.CodeOK && !spent {
 		h.books.apply(id, &tx.Tx)
@@ -139,8 +138,9 @@ func (h *history) checkAnswers() {
 	for _, signed := range slices.SortedFunc(maps.Keys(h.answers), byHash) {
 		a := h.answers[signed]
 		encoded := codec.MustMarshal(&a.receipt)
+		same := func(r []byte) bool { return bytes.Equal(r, encoded) }
 		// A repetition with other signatures is told the receipt that spent the id.
-		if !bytes.Equal(encoded, h.receipts[signed]) && !bytes.Equal(encoded, h.receipts[a.receipt.Tx]) {
+		if !slices.ContainsFunc(h.receipts[signed], same) && !slices.ContainsFunc(h.receipts[a.receipt.Tx], same) {
 			h.report(Acknowledged, "node %d told that transaction %s has receipt %d/%d (%s); the history does not have it",
 				a.node, a.receipt.Tx, a.receipt.Height, a.receipt.Index, a.receipt.Code)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -35,7 +36,9 @@ type Config struct {
 	// Behind is told that a validator says it has more blocks.
 	Behind func(from uint16, head ledger.Height)
 	// Signing is told of every header before it is voted for. Default: nobody is.
-	Signing func(view uint64, h *ledger.Header)
+	Signing func(h *ledger.Header)
+	// Logger is told what the validator says. Default: nobody is.
+	Logger *slog.Logger
 }
 
 // The times of an engine.
@@ -72,7 +75,6 @@ type proposal struct {
 	raw    []byte
 	block  *ledger.Block
 	header suite.Hash
-	value  suite.Hash
 	proof  *Proof
 	// fresh says that the wall time was near this node's when the proposal came; judged that it was validated, and valid what came of
 	// that.
@@ -102,8 +104,12 @@ type Engine struct {
 	pool      []request
 	proposals map[uint64]*proposal
 	prepares  map[uint64]map[uint16]Message
-	votes     map[uint64]map[uint16]Message
-	stands    []stand
+	commits   map[uint64]map[uint16]Message
+	// decided is the block of this height once that is certain, why its proof; votes are the newest of each validator.
+	decided *proposal
+	why     *Proof
+	votes   map[uint16]Message
+	stands  []stand
 
 	resent, stood time.Time
 	err           error
@@ -111,6 +117,9 @@ type Engine struct {
 
 // New returns an engine that goes on where the record of votes and the ledger stand.
 func New(cfg Config) (*Engine, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	e := &Engine{cfg: cfg}
 	_, e.set = cfg.Ledger.Epoch()
 	e.stands = make([]stand, len(e.set))
@@ -133,7 +142,8 @@ func (e *Engine) begin() {
 		e.view = max(e.view, e.record.View)
 	}
 	e.first = e.view
-	e.proposals, e.prepares, e.votes = map[uint64]*proposal{}, map[uint64]map[uint16]Message{}, map[uint64]map[uint16]Message{}
+	e.proposals, e.prepares, e.commits = map[uint64]*proposal{}, map[uint64]map[uint16]Message{}, map[uint64]map[uint16]Message{}
+	e.decided, e.why, e.votes = nil, nil, map[uint16]Message{}
 	e.prune()
 }
 
@@ -198,7 +208,7 @@ func (e *Engine) Tick() {
 		if e.since.IsZero() {
 			e.since = now
 		}
-		if now.Sub(e.since) >= min(viewTimeoutMax, ViewTimeout+time.Duration(e.view-e.first)*viewStep) {
+		if now.Sub(e.since) >= min(viewTimeoutMax, ViewTimeout+time.Duration(e.view-e.first)*viewStep) && e.accompanied() {
 			e.enter(e.view + 1)
 		}
 		if now.Sub(e.resent) >= resendEvery {
@@ -216,8 +226,21 @@ func (e *Engine) Tick() {
 	e.advance()
 }
 
+// accompanied reports whether a quorum has come to the present view: nobody runs ahead of the others, who would never meet it.
+func (e *Engine) accompanied() bool {
+	here := 1
+	for i := range e.stands {
+		if s := e.stands[i]; uint16(i) != e.cfg.Self && s.height == e.height && s.view >= e.view {
+			here++
+		}
+	}
+	return here >= e.set.Quorum()
+}
+
 // busy reports whether the height is in work.
-func (e *Engine) busy() bool { return len(e.pool) > 0 || len(e.proposals) > 0 || e.lockAt() != nil }
+func (e *Engine) busy() bool {
+	return len(e.pool) > 0 || len(e.proposals) > 0 || e.decided != nil || e.lockAt() != nil
+}
 
 // enter goes on to a later view.
 func (e *Engine) enter(view uint64) {
@@ -251,7 +274,7 @@ func (e *Engine) resend() {
 	if p := e.proposals[e.view]; p != nil && e.leader(e.view) == e.cfg.Self {
 		e.send(&Message{Kind: kindProposal, Height: e.height, View: e.view, Block: p.raw, Proof: p.proof})
 	}
-	for _, said := range []map[uint16]Message{e.prepares[e.view], e.votes[e.view]} {
+	for _, said := range []map[uint16]Message{e.prepares[e.view], e.commits[e.view], e.votes} {
 		if m, ok := said[e.cfg.Self]; ok {
 			e.send(&m)
 		}
@@ -271,11 +294,17 @@ func (e *Engine) send(m *Message) {
 
 // broadcast gives a message to all others, and its signed part to this validator.
 func (e *Engine) broadcast(m *Message) {
+	if m.Kind != kindStand {
+		e.cfg.Logger.Debug("says", slog.Int("kind", int(m.Kind)), slog.Uint64("height", uint64(m.Height)), slog.Uint64("view", m.View),
+			slog.Any("hash", m.Hash))
+	}
 	switch m.Kind {
 	case kindPrepare:
 		keep(e.prepares, m, e.cfg.Self)
+	case kindCommit:
+		keep(e.commits, m, e.cfg.Self)
 	case kindVote:
-		keep(e.votes, m, e.cfg.Self)
+		e.votes[e.cfg.Self] = *m
 	case kindProposal, kindStand:
 	}
 	e.send(m)
@@ -301,7 +330,7 @@ func (e *Engine) Receive(from uint16, raw []byte) {
 		e.hear(from, m)
 		return
 	}
-	if m.Height != e.height || m.View > e.view+viewsAhead || m.View < e.first {
+	if m.Height != e.height || m.Kind != kindVote && (m.View > e.view+viewsAhead || m.View < e.first) {
 		if m.Height > e.height {
 			e.cfg.Behind(from, m.Height-1)
 		}
@@ -311,13 +340,15 @@ func (e *Engine) Receive(from uint16, raw []byte) {
 	case kindProposal:
 		e.receiveProposal(from, m)
 	case kindPrepare:
-		if e.cfg.Suite.Verify(e.set[from].Key, domainPrepare, e.prepareBytes(m.View, m.Hash), m.Sig) {
+		if e.cfg.Suite.Verify(e.set[from].Key, domainPrepare, e.saidBytes(m.View, m.Hash), m.Sig) {
 			keep(e.prepares, m, from)
 		}
-	case kindVote:
-		if e.cfg.Suite.Verify(e.set[from].Key, ledger.DomainVote, e.voteBytes(m.Hash), m.Sig) {
-			keep(e.votes, m, from)
+	case kindCommit:
+		if e.cfg.Suite.Verify(e.set[from].Key, domainCommit, e.saidBytes(m.View, m.Hash), m.Sig) {
+			keep(e.commits, m, from)
 		}
+	case kindVote:
+		e.receiveVote(from, m)
 	}
 	e.advance()
 }
@@ -341,8 +372,8 @@ func (e *Engine) hear(from uint16, m *Message) {
 	}
 }
 
-func (e *Engine) prepareBytes(view uint64, value suite.Hash) []byte {
-	return codec.MustMarshal(&prepared{Network: e.cfg.Network, Height: e.height, View: view, Value: value})
+func (e *Engine) saidBytes(view uint64, header suite.Hash) []byte {
+	return codec.MustMarshal(&said{Network: e.cfg.Network, Height: e.height, View: view, Header: header})
 }
 
 func (e *Engine) voteBytes(header suite.Hash) []byte {
@@ -364,7 +395,7 @@ func (e *Engine) assemble() (*ledger.Block, *Proof, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("engine: the lock: %w", err)
 		}
-		return inView(e.cfg.Suite, b, e.view), &l.Proof, nil
+		return b, &l.Proof, nil
 	}
 	raws := make([][]byte, len(e.pool))
 	for i := range e.pool {

@@ -12,8 +12,11 @@ import (
 // messageBytesMax bounds a message.
 const messageBytesMax = 2 << 20
 
-// domainPrepare is what a prepare is signed under.
-const domainPrepare suite.Domain = "reference prepare"
+// What prepares and commits are signed under.
+const (
+	domainPrepare suite.Domain = "reference prepare"
+	domainCommit  suite.Domain = "reference commit"
+)
 
 // kind says what a message carries.
 type kind uint8
@@ -21,8 +24,9 @@ type kind uint8
 const (
 	kindProposal kind = 1
 	kindPrepare  kind = 2
-	kindVote     kind = 3
-	kindStand    kind = 4
+	kindCommit   kind = 3
+	kindVote     kind = 4
+	kindStand    kind = 5
 )
 
 // Message is one message between validators. Fields that its kind does not use are zero.
@@ -30,20 +34,21 @@ type Message struct {
 	Kind   kind          `cbor:"1,keyasint"`
 	Height ledger.Height `cbor:"2,keyasint"`
 	View   uint64        `cbor:"3,keyasint"`
-	// Hash is the value of a prepare, the header of a vote.
+	// Hash is the header that is prepared, committed to or voted for.
 	Hash suite.Hash      `cbor:"4,keyasint"`
 	Sig  suite.Signature `cbor:"5,keyasint"`
-	// Block is the encoded block of a proposal, without certificate. Proof shows that its value was prepared in an earlier view.
+	// Block is the encoded block of a proposal or vote, without certificate. Proof shows, with a proposal, that it was prepared in an
+	// earlier view, with a vote that it is decided.
 	Block []byte `cbor:"6,keyasint"`
 	Proof *Proof `cbor:"7,keyasint"`
 	// Head is the sender's newest block, in a stand.
 	Head ledger.Height `cbor:"8,keyasint"`
 }
 
-// Proof is a quorum of prepares for one value in one view.
+// Proof is a quorum of prepares, or of commits, for one header in one view.
 type Proof struct {
-	View     uint64        `cbor:"1,keyasint"`
-	Prepares []ledger.Vote `cbor:"2,keyasint"`
+	View uint64        `cbor:"1,keyasint"`
+	Sigs []ledger.Vote `cbor:"2,keyasint"`
 }
 
 // metadata is what a block carries of its view.
@@ -51,12 +56,12 @@ type metadata struct {
 	View uint64 `cbor:"1,keyasint"`
 }
 
-// prepared is what a prepare signs.
-type prepared struct {
+// said is what prepares and commits sign.
+type said struct {
 	Network suite.Hash    `cbor:"1,keyasint"`
 	Height  ledger.Height `cbor:"2,keyasint"`
 	View    uint64        `cbor:"3,keyasint"`
-	Value   suite.Hash    `cbor:"4,keyasint"`
+	Header  suite.Hash    `cbor:"4,keyasint"`
 }
 
 // decode strictly decodes a message.
@@ -68,8 +73,8 @@ func decode(b []byte) (*Message, error) {
 	if err := codec.Unmarshal(b, &m); err != nil {
 		return nil, err
 	}
-	if m.Kind < kindProposal || m.Kind > kindStand || m.Proof != nil && len(m.Proof.Prepares) > ledger.ValidatorsMax {
-		return nil, errors.New("engine: a message of no known kind, or a proof of too many prepares")
+	if m.Kind < kindProposal || m.Kind > kindStand || m.Proof != nil && len(m.Proof.Sigs) > ledger.ValidatorsMax {
+		return nil, errors.New("engine: a message of no known kind, or a proof of too many signatures")
 	}
 	return &m, nil
 }
@@ -81,17 +86,23 @@ func ViewOf(b *ledger.Block) (uint64, error) {
 	return m.View, err
 }
 
-// inView returns a block with the same content, proposed in a view.
-func inView(s suite.Suite, b *ledger.Block, view uint64) *ledger.Block {
-	out := *b
-	out.Metadata = codec.MustMarshal(&metadata{View: view})
-	out.Header.Proposal = ledger.ProposalHash(s, out.Metadata, out.Sequence)
-	return &out
-}
-
-// valueOf returns what a header decides, whatever view it was proposed in.
-func valueOf(s suite.Suite, h *ledger.Header) suite.Hash {
-	value := *h
-	value.Proposal = suite.Hash{}
-	return s.Hash(domainPrepare, codec.MustMarshal(&value))
+// Resign returns a prepare, commit or vote like m, signed by signer, for other instead if that is not nil: what liars send.
+func Resign(s suite.Suite, network suite.Hash, signer suite.Signer, m *Message, other *ledger.Block) (*Message, error) {
+	out := *m
+	if other != nil {
+		out.Hash = other.Header.Hash(s)
+	}
+	message := codec.MustMarshal(&said{Network: network, Height: m.Height, View: m.View, Header: out.Hash})
+	var err error
+	switch m.Kind {
+	case kindPrepare:
+		out.Sig, err = signer.Sign(domainPrepare, message)
+	case kindCommit:
+		out.Sig, err = signer.Sign(domainCommit, message)
+	case kindVote:
+		out.Sig, err = signer.Sign(ledger.DomainVote, codec.MustMarshal(&ledger.VoteMessage{Network: network, Header: out.Hash}))
+	case kindProposal, kindStand:
+		err = errors.New("engine: this kind of message is not signed")
+	}
+	return &out, err
 }

@@ -15,17 +15,19 @@ import (
 // record is what a validator must never forget: what it signed last, and what it is locked on.
 type record struct {
 	Height ledger.Height `cbor:"1,keyasint"`
-	// View is the newest view in which something was signed at Height. Prepared is the value, Voted the header; zero: none.
-	View     uint64     `cbor:"2,keyasint"`
-	Prepared suite.Hash `cbor:"3,keyasint"`
-	Voted    suite.Hash `cbor:"4,keyasint"`
+	// View is the newest view in which something was signed at Height. Prepared and Committed are the headers; zero: none.
+	View      uint64     `cbor:"2,keyasint"`
+	Prepared  suite.Hash `cbor:"3,keyasint"`
+	Committed suite.Hash `cbor:"4,keyasint"`
+	// Voted is the header voted for at Height; zero: none.
+	Voted suite.Hash `cbor:"5,keyasint"`
 	// Lock is of Height, nil: none.
-	Lock *lock `cbor:"5,keyasint"`
+	Lock *lock `cbor:"6,keyasint"`
 	// ObserveUntil is the height up to which nothing may be signed.
-	ObserveUntil ledger.Height `cbor:"6,keyasint"`
+	ObserveUntil ledger.Height `cbor:"7,keyasint"`
 }
 
-// lock is a value that a quorum prepared.
+// lock is a block that a quorum prepared.
 type lock struct {
 	Block []byte `cbor:"1,keyasint"`
 	Proof Proof  `cbor:"2,keyasint"`
@@ -99,7 +101,7 @@ func (e *Engine) at(view uint64) (r record, ok bool) {
 	case r.View > view:
 		return r, false
 	case r.View < view:
-		r.View, r.Prepared, r.Voted = view, suite.Hash{}, suite.Hash{}
+		r.View, r.Prepared, r.Committed = view, suite.Hash{}, suite.Hash{}
 	}
 	return r, true
 }
