@@ -171,7 +171,9 @@ func (in *Intake) launch(txs []*pending) {
 const wallAhead = ledger.Minute / 2
 
 // misdated reports whether a batch was dated by a clock that was wrong, so that no block takes it now.
-func misdated(wall, now ledger.Time) bool { return wall > now+wallAhead || wall+ledger.BatchAgeMax < now }
+func misdated(wall, now ledger.Time) bool {
+	return wall > now+wallAhead || wall+ledger.BatchAgeMax < now
+}
 
 // land forgets a batch that is under way no more. The caller holds mu.
 func (in *Intake) land(f *flight) {
