@@ -28,7 +28,7 @@ BENCHTIME ?= 1s
 PKG ?= ./...
 RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
 
-.PHONY: help build demo test race lint fuzz bench microbench figures mutants cover clean
+.PHONY: help build demo test race lint fuzz bench microbench figures faults mutants cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ figures: ## measure networks of real processes: failover, cost at rest; takes mi
 
 mutants: ## plant known safety bugs, one at a time, and see that the simulators catch each; ONLY=regexp; takes minutes
 	go test ./internal/sim/mutants -run Caught -v -timeout 3h -plant -only '$(ONLY)'
+
+# One test at a time: what it measures is judged, so it needs the machine to itself. Root, or user namespaces, are needed.
+faults: ## the long fault tests on real processes: 500 kills, pauses, partitions, full disks, damaged files, linearizability; about 2 h
+	go test ./internal/consensus/bft -run 'EveryByte|DamagedEngine' -faults -timeout 1h
+	go test ./internal/e2e -run 'Kill|Pauses|Silent|Partitions|DiskFull|Damaged|Linear|Checker|FiguresRestart' -v -faults -parallel 1 -timeout 4h
 
 cover: ## test with coverage of all packages; writes coverage.html
 	go test -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=coverage.out $(PKG)

@@ -13,7 +13,7 @@ import (
 // smallDisk is the size of the disk that is filled, ballastLeaves what the ballast leaves free at first.
 const (
 	smallDisk     = "size=192m"
-	ballastLeaves = 1 << 20
+	ballastLeaves = 128 << 10
 )
 
 // noSpace is the system's text for a full disk.
