@@ -136,7 +136,7 @@ func Unmarshal(b []byte, v any) error {
 
 // explainMax is up to how many bytes the library is asked to say what is wrong with bytes that a plan refuses: it makes the value
 // once more for that.
-const explainMax = 4 << 10
+const explainMax = 1 << 10
 
 // unmarshalLong is Unmarshal for all types, on the library. What plans read is what it reads.
 func unmarshalLong(b []byte, v any) error {

@@ -77,3 +77,18 @@ func quickly(decode func()) uint64 {
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() - before
 }
+
+// CheckAll gives decode each input, in a try that does not count and in one that does.
+func CheckAll(t testing.TB, inputs [][]byte, decode func(b []byte)) {
+	t.Helper()
+	if len(inputs) == 0 {
+		t.Error("there is nothing to decode")
+	}
+	for _, b := range inputs {
+		decode(b) // what is made once for a type is made
+		Check(t, len(b), func() { decode(b) })
+		if t.Failed() {
+			t.Fatalf("of %d bytes that begin with %x", len(b), b[:min(32, len(b))])
+		}
+	}
+}

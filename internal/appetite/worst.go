@@ -26,7 +26,7 @@ func Malformed(bytesMax int) [][]byte {
 func Worst(zero any, encode func(v any) ([]byte, error), bytesMax int) [][]byte {
 	var out [][]byte
 	lists(reflect.TypeOf(zero).Elem(), nil, func(path []int) {
-		most, step := 0, 1<<17
+		most, step := 0, 1<<13
 		var best []byte
 		for ; step > 0; step /= 2 { // the largest number that fits
 			b, err := encode(filled(zero, path, most+step))

@@ -214,10 +214,15 @@ func readCredential(path string) (c ledger.Credential, err error) {
 	if err != nil {
 		return c, err
 	}
-	if err := codec.Unmarshal(b, &c); err != nil {
+	if c, err = decodeCredential(b); err != nil {
 		return c, usage("%s is not a credential file: %w", path, err)
 	}
 	return c, nil
+}
+
+func decodeCredential(b []byte) (c ledger.Credential, err error) {
+	err = codec.Unmarshal(b, &c)
+	return c, err
 }
 
 func parseScope(text string) (ledger.Scope, error) {

@@ -100,19 +100,50 @@ func submittedBytes(in *submitInput) ([]byte, error) {
 	default:
 		return nil, api.NewProblem(http.StatusUnsupportedMediaType, api.NameArgument, "send "+api.MediaJSON+" or "+api.MediaCBOR, "content type %q", in.ContentType)
 	}
-	var request api.SubmitRequest
-	d := json.NewDecoder(bytes.NewReader(in.RawBody))
-	d.DisallowUnknownFields()
-	err = d.Decode(&request)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the JSON object")
-		}
-	}
+	request, err := decodeSubmission(in.RawBody)
 	if err != nil {
 		return nil, api.NewProblem(http.StatusBadRequest, api.NameArgument, `send {"tx": "<base64 of the encoded transaction>"}`, "the body is not a submission: %v", err)
 	}
 	return request.Tx, nil
+}
+
+// decodeSubmission reads one JSON object and nothing after it.
+func decodeSubmission(b []byte) (request api.SubmitRequest, err error) {
+	if nested(b) {
+		return request, errors.New("there are values inside values")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&request); err != nil {
+		return request, err
+	}
+	if _, more := d.Token(); !errors.Is(more, io.EOF) {
+		err = errors.New("something follows the JSON object")
+	}
+	return request, err
+}
+
+// nested reports whether more than one bracket is open anywhere outside texts. The reader of JSON remembers each.
+func nested(b []byte) bool {
+	depth, text, escaped := 0, false, false
+	for _, c := range b {
+		switch {
+		case escaped:
+			escaped = false
+		case text && c == '\\':
+			escaped = true
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > 1 {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // refused turns an error of Admit into a problem; a busy node says when to come back.

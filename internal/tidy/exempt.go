@@ -25,6 +25,22 @@ var pureExemptions = []exemption{
 // skipExemptions are the tests that may skip: the function, by folder and name, and why.
 var skipExemptions = []exemption{}
 
+// decoderExemptions are the functions, or with "*" the packages, that decode what no stranger wrote.
+var decoderExemptions = []exemption{
+	{"internal/vm", "*", "state values, which execution itself has encoded; that they decode is an invariant"},
+	{"internal/native/voucher", "*", "state values, which execution itself has encoded; that they decode is an invariant"},
+	{"internal/exec/exectest", "*", "shows state values in tests"},
+	{"internal/consensus/conformance", "*", "part of a test suite"},
+	{"internal/sim", "*", "reads what its own simulated nodes wrote"},
+	{"internal/sim/engine", "*", "reads what its own simulated nodes wrote"},
+	{"internal/sim/check", "*", "judges what simulated nodes wrote"},
+	{"internal/chain", "receiptAmong", "a row of this node's own store, under its checksums"},
+	{"internal/chain", "pruneHeaders", "a row of this node's own store, under its checksums"},
+	{"internal/server", "pageOf", "state values, which execution has encoded"},
+	{"internal/demo", "*", "reads what it asked a node of its own for"},
+	{"internal/bench", "*", "reads what its own child processes and earlier runs wrote"},
+}
+
 // exempt reports whether the list names the package and the thing.
 func exempt(list []exemption, pkg, what string) bool {
 	return slices.ContainsFunc(list, func(e exemption) bool { return e.pkg == pkg && e.what == what })

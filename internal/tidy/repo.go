@@ -199,6 +199,7 @@ var Rules = []Rule{
 	{"size", "a function fits a screen and a file fits a head", checkSize},
 	{"names", "a package is named for what it provides", checkNames},
 	{"tests", "a test that sleeps or skips proves nothing on a slow machine", checkTests},
+	{"decoders", "what comes from outside is hostile, and only a fuzz target tries what nobody thought of", checkDecoders},
 	{"words", "work is finished or it is an issue, never a remark in the code", checkWords},
 	{"dependencies", "every dependency is a decision, and decisions are written down", checkDependencies},
 	{"texts", "a clone must be understandable without anything outside it", checkTexts},

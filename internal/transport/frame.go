@@ -84,8 +84,9 @@ func (h header) checkKind() error {
 	return refuse(CauseProtocol, "frame: kind %d of %d bytes", h.kind, h.total)
 }
 
-// firstAllocBytes is the most that is allocated for a message before its bytes arrive.
-const firstAllocBytes = 1 << 20
+// growFactor is how much room is made for a message, for each byte of it that has arrived, beside the chunk that is announced:
+// whoever announces a long message and sends nothing fills no memory.
+const growFactor = 8
 
 // assembler puts chunks together. On each channel at most one message is in parts at any time.
 type assembler struct {
@@ -111,12 +112,16 @@ func (a *assembler) room(h header) ([]byte, error) {
 		}
 	} else {
 		p.head = h
-		p.body = make([]byte, 0, min(h.total, firstAllocBytes))
 	}
 	if want := min(h.total-have, ChunkBytes); h.chunk != want {
 		return nil, refuse(CauseProtocol, "frame: chunk of %d bytes, expected %d", h.chunk, want)
 	}
-	p.body = append(p.body, make([]byte, h.chunk)...)
+	if need := have + h.chunk; int(need) > cap(p.body) {
+		grown := make([]byte, have, min(h.total, max(need, growFactor*have)))
+		copy(grown, p.body)
+		p.body = grown
+	}
+	p.body = p.body[:have+h.chunk]
 	return p.body[have:], nil
 }
 

@@ -74,8 +74,13 @@ func decodePulse(b []byte) (*pulse, error) {
 }
 
 // fieldsMax bounds the fields of a kernel message, nested ones included: 64 statements of a view change with 64
-// signatures each fit. It bounds what decoding allocates.
-const fieldsMax = 40_000
+// signatures each fit. A field takes fieldBytes on average, fieldsFree aside: what the kernel sends many of are signatures. Both bound
+// what decoding allocates, the latter by what was sent.
+const (
+	fieldsMax  = 40_000
+	fieldBytes = 16
+	fieldsFree = 64
+)
 
 // errForm reports a kernel message of a form that the kernel itself never sends.
 var errForm = errors.New("malformed")
@@ -106,7 +111,7 @@ func decodeKernel(b []byte) (*smartbftprotos.Message, error) {
 
 // decodeStrict decodes b into m, which may be any message of the kernel.
 func decodeStrict(b []byte, m proto.Message) error {
-	left := fieldsMax
+	left := min(fieldsMax, fieldsFree+len(b)/fieldBytes)
 	if err := checkFields(b, m.ProtoReflect().Descriptor(), &left); err != nil {
 		return err
 	}
