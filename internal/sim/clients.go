@@ -208,9 +208,7 @@ func (l *lane) insist() {
 	}
 	if !l.nudged && l.c.wall() > l.validUntil+2*ledger.Second { // a later block must stand before one can be sure, and a quiet network makes none
 		l.nudged = true
-		if l.c.ready {
-			l.c.add(l.c.payments("nudge", 1))
-		}
+		l.c.add(l.c.nudge())
 	}
 	n := l.at
 	if n == nil {

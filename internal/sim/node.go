@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -429,6 +428,3 @@ func (n *node) order(_ context.Context, request []byte) error {
 func (n *node) offer(validator uint16, push []byte, answer func([]byte, error)) {
 	n.ask(int(validator), chPush, push, answer)
 }
-
-// String returns the node's name.
-func (n *node) String() string { return fmt.Sprintf("validator-%d", n.index) }

@@ -125,7 +125,7 @@ type fetching struct {
 const fetchBlocks = 8
 
 // behind is told that a peer says it has more blocks.
-func (n *node) behind(from uint16, head ledger.Height) {
+func (n *node) behind(from uint16) {
 	if n.fetching.blocks || n.w.clock.Now().Before(n.fetching.mute[int(from)]) {
 		return
 	}

@@ -187,6 +187,15 @@ func (c *clients) payments(name string, count int) *lane {
 	return l
 }
 
+// nudge is something harmless that makes a block.
+func (c *clients) nudge() *lane {
+	cast := c.w.cast
+	return &lane{name: "nudge", careless: true, steps: []step{func(*lane, ledger.Time) ([]ledger.Op, []suite.Signer) {
+		path := ledger.Scope(fmt.Sprintf("/nudge-%d", c.salt))
+		return []ledger.Op{ledger.NewOp(cast.authority.id, &ledger.ScopeOpen{Path: path, Authority: cast.authority.id})}, []suite.Signer{cast.authority.maker}
+	}}}
+}
+
 // maturity moves the lab clock beyond the due date of all vouchers.
 func (c *clients) maturity() *lane {
 	return &lane{name: "maturity", steps: []step{func(_ *lane, now ledger.Time) ([]ledger.Op, []suite.Signer) {

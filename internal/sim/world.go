@@ -3,9 +3,7 @@ package sim
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"hash"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -136,10 +134,3 @@ func spread(r *rand.Rand, low, high time.Duration) time.Duration {
 
 // oneIn is true once in n times.
 func oneIn(r *rand.Rand, n int) bool { return r.IntN(n) == 0 }
-
-// discard takes what nobody reads.
-var discard io.Writer = io.Discard
-
-func (w *world) String() string {
-	return fmt.Sprintf("seed %d, %d nodes, %s", w.cfg.Seed, w.cfg.Nodes, w.suite.Name())
-}

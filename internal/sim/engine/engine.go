@@ -34,7 +34,7 @@ type Config struct {
 	// Restored says that Store or ledger were lost or came from a backup: the validator observes before it signs. Default false.
 	Restored bool
 	// Behind is told that a validator says it has more blocks.
-	Behind func(from uint16, head ledger.Height)
+	Behind func(from uint16)
 	// Signing is told of every header before it is voted for. Default: nobody is.
 	Signing func(h *ledger.Header)
 	// Logger is told what the validator says. Default: nobody is.
@@ -332,7 +332,7 @@ func (e *Engine) Receive(from uint16, raw []byte) {
 	}
 	if m.Height != e.height || m.Kind != kindVote && (m.View > e.view+viewsAhead || m.View < e.first) {
 		if m.Height > e.height {
-			e.cfg.Behind(from, m.Height-1)
+			e.cfg.Behind(from)
 		}
 		return
 	}
@@ -349,6 +349,7 @@ func (e *Engine) Receive(from uint16, raw []byte) {
 		}
 	case kindVote:
 		e.receiveVote(from, m)
+	case kindStand: // heard above
 	}
 	e.advance()
 }
@@ -357,7 +358,7 @@ func (e *Engine) Receive(from uint16, raw []byte) {
 func (e *Engine) hear(from uint16, m *Message) {
 	e.stands[from] = stand{m.Height, m.View}
 	if m.Head >= e.height {
-		e.cfg.Behind(from, m.Head)
+		e.cfg.Behind(from)
 	}
 	var views []uint64
 	for i := range e.stands {
