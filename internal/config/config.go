@@ -42,14 +42,15 @@ type Node struct {
 
 	Audit bool `json:"audit" toml:"audit" comment:"Verify every signature of every block again, and keep proof of false attestations in the data directory."`
 
-	HTTP   HTTP   `json:"http" toml:"http"`
-	Link   Link   `json:"link" toml:"link"`
-	Log    Log    `json:"log" toml:"log"`
-	Intake Intake `json:"intake" toml:"intake"`
-	Store  Store  `json:"store" toml:"store"`
-	Crypto Crypto `json:"crypto" toml:"crypto"`
-	Debug  Debug  `json:"debug" toml:"debug"`
-	Peers  []Peer `json:"peers" toml:"peers" comment:"The validators, wherever they are."`
+	HTTP     HTTP     `json:"http" toml:"http"`
+	Link     Link     `json:"link" toml:"link"`
+	Log      Log      `json:"log" toml:"log"`
+	Intake   Intake   `json:"intake" toml:"intake"`
+	Store    Store    `json:"store" toml:"store"`
+	Snapshot Snapshot `json:"snapshot" toml:"snapshot"`
+	Crypto   Crypto   `json:"crypto" toml:"crypto"`
+	Debug    Debug    `json:"debug" toml:"debug"`
+	Peers    []Peer   `json:"peers" toml:"peers" comment:"The validators, wherever they are."`
 }
 
 // HTTP is the public interface.
@@ -76,7 +77,15 @@ type Intake struct {
 
 // Store bounds what the node keeps in memory.
 type Store struct {
-	CacheBytes int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Cache of the store of blocks."`
+	CacheBytes  int64 `json:"cache_bytes,string" toml:"cache_bytes" comment:"Cache of the store of blocks."`
+	KeepHeights int64 `json:"keep_heights,string" toml:"keep_heights" comment:"How many of the newest heights keep their blocks and receipts; 0: all. A validator keeps at least what the genesis asks for."`
+}
+
+// Snapshot says which snapshots the node makes, and whether it may begin from another's.
+type Snapshot struct {
+	EveryHeights int64 `json:"every_heights,string" toml:"every_heights" comment:"Make a snapshot every so many heights, and offer it to peers; 0: only when asked. The same at every node, so that peers may take parts from any."`
+	Keep         int   `json:"keep" toml:"keep" comment:"How many of the newest snapshots are kept."`
+	Fetch        bool  `json:"fetch" toml:"fetch" comment:"Begin from a peer's snapshot, verified, where there is no block yet or the peers no longer keep those that are needed; what happened before is then not here."`
 }
 
 // Crypto says how signatures are verified and messages hashed; the results are the same.
@@ -103,7 +112,7 @@ func Default() Node {
 		Role: "validator", Genesis: GenesisName, Key: filepath.Join(KeysName, NodeKeyName+".key"), DataDir: DataName,
 		HTTP: HTTP{Listen: "127.0.0.1:8080"}, Link: Link{Listen: "127.0.0.1:7080"},
 		Log:    Log{Level: "info", Format: "text"},
-		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Store: Store{CacheBytes: 8 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
+		Intake: Intake{BatchAgeMs: 10, PendingMax: 20_000}, Snapshot: Snapshot{Keep: 2}, Store: Store{CacheBytes: 8 << 20}, Crypto: Crypto{SM2: "fast", SM3: "fast"},
 		Peers: []Peer{},
 	}
 }
@@ -226,6 +235,12 @@ func (n *Node) Validate() error {
 	}
 	if n.Store.CacheBytes < 1<<20 {
 		bad("store.cache_bytes must be at least %d, not %d", 1<<20, n.Store.CacheBytes)
+	}
+	if n.Store.KeepHeights < 0 || n.Snapshot.EveryHeights < 0 {
+		bad("store.keep_heights and snapshot.every_heights must not be negative, as are %d and %d", n.Store.KeepHeights, n.Snapshot.EveryHeights)
+	}
+	if n.Snapshot.Keep < 1 || n.Snapshot.Keep > 100 {
+		bad("snapshot.keep must be 1 to 100, not %d", n.Snapshot.Keep)
 	}
 	n.checkPeers(bad)
 	return errors.Join(errs...)

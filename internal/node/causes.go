@@ -127,6 +127,11 @@ func (n *Node) behindCauses(s *api.Status) []api.Cause {
 	trail := n.probes.trail
 	n.probes.mu.Unlock()
 	now := n.cfg.Clock.Now()
+	if n.catchup != nil && n.catchup.Pruned() > 0 {
+		return []api.Cause{{Code: api.CauseBehind, Fails: true,
+			Text: fmt.Sprintf("this node needs block %d, and the peers have pruned what lies below %d", s.Heights.Committed+1, n.catchup.Pruned()),
+			Next: "stop it and begin from a snapshot: `aval node restore --from-snapshot peers --replace`, or set snapshot.fetch and it does so by itself"}}
+	}
 	if lack := int64(s.Heights.Network) - int64(s.Heights.Committed); lack > behindMin {
 		text := fmt.Sprintf("this node is %d blocks behind its peers and is catching up", lack)
 		next := "wait"

@@ -70,6 +70,19 @@ type Config struct {
 	Logger *slog.Logger
 	// CacheBytes is the cache of the store of blocks. Default 8 MiB.
 	CacheBytes int64
+	// Restored says that the data came from elsewhere, a snapshot or a backup: a validator observes before it votes. A restore leaves
+	// word of it, so that this is needed only if the data was restored by other means.
+	Restored bool
+	// FetchSnapshot lets the node begin from a snapshot of a peer: when it has no block yet, and when its peers have pruned the blocks
+	// that it needs. It is verified like blocks, but the node will not have what happened before.
+	FetchSnapshot bool
+	// SnapshotEvery makes a snapshot every so many heights, 0: only when asked. KeepSnapshots is how many are kept. Default 2.
+	SnapshotEvery uint64
+	KeepSnapshots int
+	// KeepHeights is how many heights of blocks are kept, 0: all. See Prune.
+	KeepHeights uint64
+	// Control serves the node's operator on loopback, see controlFile.
+	Control bool
 	// OpenLinks makes the links to peers. Default: transport.New.
 	OpenLinks func(transport.Config) (Links, error)
 	// OpenStore opens the store of blocks, in a folder. Default: kv.OpenPebble.
@@ -170,6 +183,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.OpenLinks == nil {
 		c.OpenLinks = openTransport
+	}
+	if c.KeepSnapshots == 0 {
+		c.KeepSnapshots = 2
 	}
 	if c.OpenLog == nil {
 		c.OpenLog = openLog

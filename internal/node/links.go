@@ -35,7 +35,7 @@ func (n *Node) openLinks() (err error) {
 			return n.links.Call(ctx, p.Key, transport.Catchup, request)
 		}})
 	}
-	n.catchup, err = catchup.New(catchup.Config{Chain: n.chain, Peers: sources, Clock: n.cfg.Clock, Logger: n.log})
+	n.catchup, err = catchup.New(catchup.Config{Chain: n.chain, Snapshots: n.snapshots, Peers: sources, Clock: n.cfg.Clock, Logger: n.log})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (n *Node) openEngine() (err error) {
 		n.engine, err = solo.New(solo.Config{Suite: n.cfg.Suite, Signer: n.cfg.Self, Ledger: n.chain, Logger: n.log})
 	default:
 		n.engine, err = bft.New(bft.Config{Suite: n.cfg.Suite, Network: n.chain.Network(), Signer: n.cfg.Self, Ledger: n.chain,
-			Links: links{n}, Syncer: n.catchup, Dir: n.cfg.path("engine"), Logger: n.log, Registerer: n.registry})
+			Links: links{n}, Syncer: n.catchup, Dir: n.cfg.path("engine"), Restored: n.cfg.Restored, Logger: n.log, Registerer: n.registry})
 	}
 	if err != nil {
 		return fmt.Errorf("node: engine: %w", err)

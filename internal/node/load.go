@@ -15,7 +15,7 @@ import (
 // Load reads the files that a node's configuration names: genesis and key. passphrase opens the key. It also decides, for the
 // whole process, who verifies SM2 signatures and hashes with SM3.
 func Load(c *config.Node, passphrase []byte) (Config, error) {
-	genesis, s, err := loadGenesis(c.Path(c.Genesis))
+	out, err := LoadData(c)
 	if err != nil {
 		return Config{}, err
 	}
@@ -23,20 +23,29 @@ func Load(c *config.Node, passphrase []byte) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("node key: %w", err)
 	}
-	if file.Suite != s.ID() {
-		return Config{}, fmt.Errorf("node key %s is of suite %d, the network's is %s", c.Path(c.Key), file.Suite, s.Name())
+	if file.Suite != out.Suite.ID() {
+		return Config{}, fmt.Errorf("node key %s is of suite %d, the network's is %s", c.Path(c.Key), file.Suite, out.Suite.Name())
 	}
-	self, err := file.Open(passphrase)
-	if err != nil {
+	if out.Self, err = file.Open(passphrase); err != nil {
 		return Config{}, fmt.Errorf("node key %s: %w", c.Path(c.Key), err)
+	}
+	return out, nil
+}
+
+// LoadData is Load without the key: what it returns does for work on the data of a node that does not run.
+func LoadData(c *config.Node) (Config, error) {
+	genesis, s, err := loadGenesis(c.Path(c.Genesis))
+	if err != nil {
+		return Config{}, err
 	}
 	suite.SetFastSM2(c.Crypto.SM2 != "library")
 	suite.SetFastSM3(c.Crypto.SM3 != "library")
 	out := Config{
-		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, Self: self, DataDir: c.Path(c.DataDir),
-		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen, Audit: c.Audit,
+		Name: c.Name, Role: Role(c.Role), Genesis: genesis, Suite: s, DataDir: c.Path(c.DataDir),
+		PeerListen: c.Link.Listen, HTTPListen: c.HTTP.Listen, DebugListen: c.Debug.Listen, Audit: c.Audit, Control: true,
 		BatchAge:   time.Duration(c.Intake.BatchAgeMs) * time.Millisecond,
-		PendingMax: c.Intake.PendingMax, CacheBytes: c.Store.CacheBytes,
+		PendingMax: c.Intake.PendingMax, CacheBytes: c.Store.CacheBytes, KeepHeights: uint64(c.Store.KeepHeights),
+		FetchSnapshot: c.Snapshot.Fetch, SnapshotEvery: uint64(c.Snapshot.EveryHeights), KeepSnapshots: c.Snapshot.Keep,
 	}
 	if len(genesis.Validators) == 1 && out.Role == RoleValidator {
 		out.Role = RoleDev

@@ -21,6 +21,7 @@ import (
 	"aval/internal/intake"
 	"aval/internal/kv"
 	"aval/internal/server"
+	"aval/internal/snapshot"
 	"aval/ledger"
 )
 
@@ -36,6 +37,8 @@ type Node struct {
 	chain         *chain.Chain
 	links         Links
 	catchup       *catchup.Catchup
+	snapshots     *snapshot.Dir
+	control       *control
 	peers         []Peer // in the order of catchup's peers
 	engine        consensus.Engine
 	intake        atomic.Pointer[intake.Intake]
@@ -63,7 +66,24 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	err = n.Wait()
+	if errors.Is(err, errBehind) {
+		if err := errors.Join(n.Close(), beginAgain(ctx, cfg)); err != nil {
+			return err
+		}
+		return Run(ctx, cfg)
+	}
 	return errors.Join(err, n.Close())
+}
+
+// beginAgain replaces the data of a node that was left behind by a peer's snapshot.
+func beginAgain(ctx context.Context, cfg Config) error {
+	cfg.setDefaults()
+	f, err := FetchSnapshot(ctx, cfg, "")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBehind, err)
+	}
+	_, err = RestoreSnapshot(ctx, cfg, f, true)
+	return err
 }
 
 // Start starts a node. Whoever starts it closes it.
@@ -93,7 +113,8 @@ func (n *Node) start() error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("node: data directory: %w", err)
 	}
-	for _, step := range []func() error{n.openStores, n.listen, n.openChain, n.openLinks, n.openEngine, n.openIntake, n.openServer, n.openDebug} {
+	for _, step := range []func() error{n.prepareData, n.openStores, n.listen, n.openChain, n.openSnapshots, n.openLinks, n.openEngine, n.settleRestored,
+		n.openIntake, n.openServer, n.openDebug, n.openControl} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -104,6 +125,15 @@ func (n *Node) start() error {
 		n.task(n.tickLoop)
 	} else {
 		n.task(n.followLoop)
+	}
+	if n.cfg.SnapshotEvery > 0 {
+		n.task(n.snapshotLoop)
+	}
+	if n.cfg.KeepHeights > 0 {
+		n.task(n.pruneLoop)
+	}
+	if n.cfg.FetchSnapshot {
+		n.task(n.behindLoop)
 	}
 	n.runs = true
 	progress, _ := n.chain.Progress()
@@ -233,6 +263,7 @@ func (n *Node) close() error {
 	} else if n.listener != nil {
 		errs = append(errs, n.listener.Close())
 	}
+	errs = append(errs, n.control.close())
 	if in := n.intake.Load(); in != nil {
 		errs = append(errs, in.Close())
 	}
@@ -243,6 +274,9 @@ func (n *Node) close() error {
 		errs = append(errs, n.links.Close())
 	}
 	n.tasks.Wait()
+	if n.snapshots != nil {
+		errs = append(errs, n.snapshots.Close())
+	}
 	if n.chain != nil {
 		errs = append(errs, n.chain.Close())
 	}

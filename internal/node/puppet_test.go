@@ -28,8 +28,8 @@ type puppet struct {
 
 // ends say what a puppet answers. A nil one does not answer at all: peers see a channel that nobody listens on.
 type ends struct {
-	push, fetch transport.CallHandler
-	consensus   transport.MessageHandler
+	push, fetch, catchup transport.CallHandler
+	consensus            transport.MessageHandler
 }
 
 // newPuppet puts a puppet in the place of a node that is not started.
@@ -56,6 +56,9 @@ func newPuppet(c *cluster, place int, s ends) *puppet {
 	}
 	if s.fetch != nil {
 		p.links.HandleCall(transport.Fetch, s.fetch)
+	}
+	if s.catchup != nil {
+		p.links.HandleCall(transport.Catchup, s.catchup)
 	}
 	if s.consensus != nil {
 		p.links.Handle(transport.Consensus, s.consensus)

@@ -31,6 +31,9 @@ type Dir struct {
 	open *File
 }
 
+// At returns a folder of snapshots, to be looked into: who makes them there is another.
+func At(path string) *Dir { return &Dir{path: path} }
+
 // OpenDir opens a folder of snapshots, which need not exist yet, and removes what was left unfinished.
 func OpenDir(path string) (*Dir, error) {
 	left, err := filepath.Glob(filepath.Join(path, "*"+partSuffix))
@@ -40,7 +43,7 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	return &Dir{path: path}, nil
+	return At(path), nil
 }
 
 // Path returns the path of the snapshot of a height.

@@ -357,6 +357,28 @@ func Restore(ctx context.Context, cfg chain.Config, src Source) error {
 	return r.Finish(src.Manifest().Roots())
 }
 
+// RestoreState verifies a snapshot and fills an empty store with its state alone, for who has the blocks. After an error the store
+// holds a part and is of no use.
+func RestoreState(ctx context.Context, cfg chain.Config, src Source) error {
+	im, err := state.NewImporter(state.Config{Store: cfg.State, Suite: cfg.Suite}, uint64(src.Manifest().Height))
+	if err != nil {
+		return err
+	}
+	if err := feed(ctx, cfg.Suite, cfg.Genesis, src, stateSink{im: im}); err != nil {
+		return err
+	}
+	return im.Finish(src.Manifest().Roots())
+}
+
+// stateSink takes the state alone.
+type stateSink struct {
+	discard
+	im *state.Importer
+}
+
+// State implements Sink.
+func (s stateSink) State(entries []state.Entry) error { return s.im.Add(entries) }
+
 func feed(ctx context.Context, s suite.Suite, g *ledger.Genesis, src Source, sink Sink) error {
 	m := src.Manifest()
 	v, err := NewVerifier(s, g, m, sink)
