@@ -27,8 +27,10 @@ type Order struct {
 	// InFlight under way at a time.
 	Rate     float64 `json:"rate"`
 	InFlight int     `json:"in_flight"`
-	// Bulk is how many transactions go into one request at most.
-	Bulk int `json:"bulk"`
+	// Bulk is how many transactions go into one request at most. At a given rate a request is sent as soon as Least are due;
+	// 0 is the same as 1.
+	Bulk  int `json:"bulk"`
+	Least int `json:"least"`
 	// WarmUpMs is not counted, CountMs is.
 	WarmUpMs int64 `json:"warm_up_ms"`
 	CountMs  int64 `json:"count_ms"`
@@ -44,7 +46,7 @@ func (o *Order) Validate() error {
 	if len(o.Endpoints) == 0 || len(o.Files) == 0 {
 		errs = append(errs, errors.New("load: endpoints and files are required"))
 	}
-	if o.Rate < 0 || o.Rate == 0 && o.InFlight < 1 || o.Bulk < 1 || o.Bulk > api.BatchTxsMax {
+	if o.Rate < 0 || o.Rate == 0 && o.InFlight < 1 || o.Bulk < 1 || o.Bulk > api.BatchTxsMax || o.Least < 0 || o.Least > o.Bulk {
 		errs = append(errs, fmt.Errorf("load: a rate, or a number in flight, and 1 to %d transactions per request are required", api.BatchTxsMax))
 	}
 	if o.CountMs < 1 || o.WarmUpMs < 0 || o.PatienceMs < 1 || o.ProofEvery < 0 || o.Skip < 0 {
@@ -235,7 +237,7 @@ func (g *generator) paced(sending context.Context) {
 	requests := 0
 	for sent := 0; ; {
 		due := int(time.Since(g.begin).Seconds() * g.order.Rate)
-		for sent < due {
+		for due-sent >= max(1, g.order.Least) {
 			at := g.begin.Add(time.Duration(float64(sent) / g.order.Rate * float64(time.Second)))
 			lanes, err := g.lanes.takeNow(min(g.order.Bulk, due-sent))
 			if err != nil {

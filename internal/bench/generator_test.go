@@ -162,6 +162,35 @@ func TestPacedLoadKeepsItsRateAndAsksForProofs(t *testing.T) {
 	}
 }
 
+// TestLeftoversAreSentOnce: what one load leaves the next one begins with, full requests only.
+func TestLeftoversAreSentOnce(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	url := fakeNode(t, func(tx []byte, _ int, _ string) api.Submitted {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(tx)]++
+		return committed
+	})
+	o := order(url, laneFile(t, 250, 1))
+	o.Rate, o.Least, o.CountMs = 400, 10, 300
+	_, first := generate(t.Context(), t, o)
+	if first.Lanes < 90 || first.Lanes > 120 || first.Lanes%10 != 0 || int64(first.Lanes) != first.Sent {
+		t.Fatalf("counted %+v at 400 a second for 0.3 s, ten in a request", first)
+	}
+	o = order(url, o.Files[0])
+	o.Skip = first.Lanes
+	_, second := generate(t.Context(), t, o)
+	if first.Lanes+second.Lanes != 250 || len(seen) != 250 || !second.RanOut {
+		t.Errorf("%d and %d lanes were taken, %d transactions came", first.Lanes, second.Lanes, len(seen))
+	}
+	for tx, n := range seen {
+		if n != 1 {
+			t.Errorf("%x was sent %d times", tx, n)
+		}
+	}
+}
+
 func TestInterruptedLoadStillReports(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var sent atomic.Int64
@@ -190,6 +219,7 @@ func TestDeadNodeLeavesTheOutcomeUnknown(t *testing.T) {
 
 func TestBadOrdersAreRefused(t *testing.T) {
 	for _, bad := range []string{``, `{}`, `{"endpoints":["http://x"],"files":["f"],"in_flight":1,"bulk":100000,"count_ms":1,"patience_ms":1}`,
+		`{"endpoints":["http://x"],"files":["f"],"rate":1,"bulk":1,"least":2,"count_ms":1,"patience_ms":1}`,
 		`{"endpoints":["x"],"files":["f"],"in_flight":1,"bulk":1,"count_ms":1,"patience_ms":1}`} {
 		if err := Generate(t.Context(), strings.NewReader(bad), io.Discard); err == nil {
 			t.Errorf("order %s was taken", bad)

@@ -73,7 +73,8 @@ func example() *Result {
 		Stages: []share{{stageVerify, 0.6, 90.7}, {stageExecute, 0.4, 60.5}}, Counted: []string{"all is there"},
 		Curve: []point{{987.6, 987, 21.4, 60.1}, {5000, 4998, 35, 110}, {9000, 8990, 120, 400}}}
 	r.setCatchUp(780_000, 90, 32*time.Second, 48*time.Second)
-	r.Overload = &overload{Factor: 3, OfferedPS: 29_629, TxPerS: 8500, ShareOfTop: 0.86, Refused: 120_000, ToldBusy: 120_000, RSSMB: 190}
+	r.Overload = &overload{Factor: 3, OfferedPS: 29_629, TxPerS: 8500, Refused: 120_000, ToldBusy: 120_000, RSSMB: 190, CPUMSPerTx: 0.171}
+	r.Overload.compare(9876.5, 9800)
 	r.WithLots = &withLots{Lots: 50_000, SetupS: 12, TxPerS: 8889, ShareOfPeak: 0.9, P50MS: 330, P99MS: 800, CPUMSPerTx: 0.16, RSSMB: 300}
 	return r
 }

@@ -109,7 +109,8 @@ func (r *Result) addStages(t *strings.Builder) {
 
 func (r *Result) addOverload(row func(name, format string, args ...any)) {
 	if o := r.Overload; o != nil {
-		row(fmt.Sprintf("at %.3g times that load (%.0f tx/s)", o.Factor, o.OfferedPS), "%.0f tx/s committed, %.0f %% of the peak", o.TxPerS, 100*o.ShareOfTop)
+		row(fmt.Sprintf("at %.3g times that load (%.0f tx/s)", o.Factor, o.OfferedPS), "%.0f tx/s committed, %.0f %% of the peak, which is %.0f tx/s after it", o.TxPerS, 100*o.ShareOfTop, o.PeakAfter)
+		row("  processor time of all validators", "%.4f ms for each committed", o.CPUMSPerTx)
 		row("  refused", "%d, of which %d were told to come back", o.Refused, o.ToldBusy)
 		row("  memory of one validator, at most", "%.0f MB", o.RSSMB)
 	}

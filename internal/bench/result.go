@@ -79,14 +79,18 @@ type Result struct {
 
 // overload is what happened when more was offered than the network takes.
 type overload struct {
-	Factor     float64 `json:"factor"`
-	OfferedPS  float64 `json:"offered_per_s"`
-	TxPerS     float64 `json:"tx_per_s"`
+	Factor    float64 `json:"factor"`
+	OfferedPS float64 `json:"offered_per_s"`
+	TxPerS    float64 `json:"tx_per_s"`
+	// ShareOfTop is that over the peak: the mean of the one before and PeakAfter, which was measured once more afterwards.
 	ShareOfTop float64 `json:"share_of_peak"`
+	PeakAfter  float64 `json:"peak_after"`
 	Refused    int64   `json:"refused"`
 	// ToldBusy counts the refusals that said when to come back.
 	ToldBusy int64   `json:"told_busy"`
 	RSSMB    float64 `json:"rss_mb_per_validator"`
+	// CPUMSPerTx is the validators' processor time for each transaction that was committed, with what the refusals cost.
+	CPUMSPerTx float64 `json:"cpu_ms_per_tx"`
 }
 
 // withLots is the full load with live lots on the ledger.
@@ -172,11 +176,19 @@ func (r *Result) setLight(rate float64, t *Tally) {
 	r.addPoint(rate, t)
 }
 
-func (r *Result) setOverload(run *run, m *meter, rate float64, t *Tally) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (r *Result) setOverload(run *run, m *meter, rate float64, t *Tally) error {
+	c, err := m.cost()
+	if err != nil {
+		return err
+	}
 	r.Overload = &overload{Factor: run.cfg.Overload, OfferedPS: round(rate), TxPerS: round(perSecond(t)), ShareOfTop: round(perSecond(t) / r.TxPerS),
-		Refused: t.Refused, ToldBusy: t.Busy, RSSMB: megabytes(m.rss)}
+		Refused: t.Refused, ToldBusy: t.Busy, RSSMB: megabytes(c.rss), CPUMSPerTx: round4(millis(c.perTx()))}
+	return nil
+}
+
+// compare relates what was committed to the peak before and after.
+func (o *overload) compare(before, after float64) {
+	o.PeakAfter, o.ShareOfTop = round(after), round(o.TxPerS/((before+after)/2))
 }
 
 func (r *Result) setWithLots(run *run, m *meter, setup time.Duration, t *Tally) error {

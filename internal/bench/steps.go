@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -241,8 +242,8 @@ func perSecond(t *Tally) float64 {
 	return float64(t.Window) / t.WindowMs * 1000
 }
 
-// offered measures at a given rate for d.
-func (r *run) offered(ctx context.Context, what string, rate float64, warm, d time.Duration, proofs int) (*Tally, error) {
+// offered measures at a given rate for d, with at least so many transactions in a request.
+func (r *run) offered(ctx context.Context, what string, rate float64, warm, d time.Duration, least, proofs int) (*Tally, error) {
 	rate = max(rate, 1)
 	file, err := r.signFor(ctx, what, int(rate*(warm+d).Seconds()*1.02)+10, warm+d)
 	if err != nil {
@@ -252,14 +253,14 @@ func (r *run) offered(ctx context.Context, what string, rate float64, warm, d ti
 		return nil, err
 	}
 	o := r.order(file, warm, d)
-	o.Rate, o.Bulk, o.ProofEvery = rate, pacedBulk, proofs
+	o.Rate, o.Bulk, o.Least, o.ProofEvery = rate, pacedBulk, least, proofs
 	return r.load(ctx, what, o, nil)
 }
 
 // light measures latency under a tenth of the peak.
 func (r *run) light(ctx context.Context) error {
 	rate := r.result.TxPerS * lightShare
-	t, err := r.offered(ctx, "a light load", rate, warmUp/3, min(lightMost, max(shortest, r.cfg.Duration/2)), proofEvery)
+	t, err := r.offered(ctx, "a light load", rate, warmUp/3, min(lightMost, max(shortest, r.cfg.Duration/2)), 1, proofEvery)
 	if err != nil {
 		return err
 	}
@@ -277,7 +278,7 @@ const curveTime = 4 * time.Second
 func (r *run) curve(ctx context.Context) error {
 	for _, s := range curveShares {
 		rate := r.result.TxPerS * s
-		t, err := r.offered(ctx, fmt.Sprintf("%.0f %% of the peak", 100*s), rate, warmUp/3, min(curveTime, r.cfg.Duration), 0)
+		t, err := r.offered(ctx, fmt.Sprintf("%.0f %% of the peak", 100*s), rate, warmUp/3, min(curveTime, r.cfg.Duration), 1, 0)
 		if err != nil {
 			return err
 		}
@@ -289,10 +290,14 @@ func (r *run) curve(ctx context.Context) error {
 	return nil
 }
 
-// overloadMost is for how long more than the peak is offered.
-const overloadMost = 20 * time.Second
+// overloadMost is for how long more than the peak is offered, againMost for how long the peak is measured once more after that.
+const (
+	overloadMost = 20 * time.Second
+	againMost    = 10 * time.Second
+)
 
-// overload offers a multiple of the peak and measures what is still committed.
+// overload offers a multiple of the peak, in requests as large as those of the peak, and measures what is still committed. The peak
+// is measured again afterwards, so that what changes with time, here and on the machine, does not count for or against it.
 func (r *run) overload(ctx context.Context) error {
 	rate := r.result.TxPerS * r.cfg.Overload
 	m, err := r.watch(ctx)
@@ -300,12 +305,45 @@ func (r *run) overload(ctx context.Context) error {
 		return err
 	}
 	defer m.close()
-	t, err := r.offered(ctx, fmt.Sprintf("%.3g times the peak", r.cfg.Overload), rate, warmUp, min(overloadMost, r.cfg.Duration), 0)
+	t, err := r.offered(ctx, fmt.Sprintf("%.3g times the peak", r.cfg.Overload), rate, warmUp, min(overloadMost, r.cfg.Duration), pacedBulk, 0)
 	if err != nil {
 		return err
 	}
-	r.result.setOverload(r, m, rate, t)
+	if err := r.net.idle(context.Background()); err != nil {
+		return err
+	}
+	if err := r.result.setOverload(r, m, rate, t); err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	d := min(againMost, r.cfg.Duration)
+	if t, err = r.saturated(ctx, "the peak once more", d, nil); err != nil {
+		return err
+	}
+	r.result.Overload.compare(r.result.TxPerS, perSecond(t))
+	r.out.say("%.0f tx/s at %.3g times the peak, which is %.0f tx/s after it: %.0f %%", r.result.Overload.TxPerS, r.cfg.Overload, perSecond(t), 100*r.result.Overload.ShareOfTop)
 	return ctx.Err()
+}
+
+// saturated loads the validators with as much as they take, for d, and waits until they come to rest. m, if any, watches.
+func (r *run) saturated(ctx context.Context, what string, d time.Duration, m **meter) (*Tally, error) {
+	warm := min(warmUp, d/2)
+	file, err := r.signFor(ctx, what, int(r.result.TxPerS*spare*(warm+d).Seconds())+2*r.cfg.InFlight, warm+d)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.net.idle(ctx); err != nil {
+		return nil, err
+	}
+	if m != nil {
+		if *m, err = r.watch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	t, err := r.load(ctx, what, r.order(file, warm, d), nil)
+	if err != nil {
+		return nil, err
+	}
+	return t, r.net.idle(context.Background())
 }
 
 // lotsMost is for how long the load with lots on the ledger is counted.
@@ -319,24 +357,12 @@ func (r *run) withLots(ctx context.Context) error {
 	}
 	took := time.Since(begin)
 	r.out.say("%d live lots are put on the ledger in %.1f s", r.cfg.ThenPreload, took.Seconds())
-	d := min(lotsMost, r.cfg.Duration)
-	file, err := r.signFor(ctx, "the load with lots", int(r.result.TxPerS*spare*(r.warmUp()+d).Seconds())+2*r.cfg.InFlight, r.warmUp()+d)
+	var m *meter
+	t, err := r.saturated(ctx, "the load with lots", min(lotsMost, r.cfg.Duration), &m)
+	if m != nil {
+		defer m.close()
+	}
 	if err != nil {
-		return err
-	}
-	if err := r.net.idle(ctx); err != nil {
-		return err
-	}
-	m, err := r.watch(ctx)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	t, err := r.load(ctx, "load with lots", r.order(file, r.warmUp(), d), nil)
-	if err != nil {
-		return err
-	}
-	if err := r.net.idle(context.Background()); err != nil {
 		return err
 	}
 	if err := r.result.setWithLots(r, m, took, t); err != nil {
