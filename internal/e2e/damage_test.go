@@ -47,7 +47,11 @@ func TestDamagedFiles(t *testing.T) {
 	for range rounds {
 		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 			file := kinds[kind][random.IntN(len(kinds[kind]))]
-			outcomes[w.damaged(image, file, random)]++
+			outcome := w.damaged(image, file, random)
+			outcomes[outcome]++
+			if outcome == "refused" && strings.HasPrefix(file, "data") {
+				w.refetches(3)
+			}
 		}
 	}
 	t.Logf("%d kinds of files: %v; %v", len(kinds), slices.Sorted(maps.Keys(kinds)), outcomes)
@@ -115,6 +119,21 @@ func (w *world) damaged(image, file string, random *rand.Rand) string {
 			return "goes on"
 		}
 	}
+}
+
+// refetches does what an operator is told to do about a damaged store: takes both stores away and leaves the engine's files. The node fetches
+// everything from the others, and observes before it votes.
+func (w *world) refetches(i int) {
+	w.t.Helper()
+	data := filepath.Join(w.nodes[i].Home, "data")
+	if err := errors.Join(os.RemoveAll(filepath.Join(data, "blocks")), os.RemoveAll(filepath.Join(data, "state"))); err != nil {
+		w.t.Fatal(err)
+	}
+	top := w.mustOpenScope(w.client(0)).Height
+	w.start(i)
+	w.awaitUp(i)
+	w.poll("it has fetched everything again", func() error { return w.joined(i, top) })
+	w.kill(i)
 }
 
 // joined returns nil if node i is as far as the others, and has no block that they do not have.

@@ -48,7 +48,8 @@ func TestFiguresRestart(t *testing.T) {
 		up := time.Since(start)
 		w.poll("it is within two blocks of the others", func() error { return w.near(3, top-2) })
 		took.add(time.Since(start))
-		t.Logf("it answers after %v and is with the others after %v", up, took.all[len(took.all)-1])
+		t.Logf("it answers after %v and is with the others after %v, which took %v of processor time", up, took.all[len(took.all)-1],
+			cpuTime(t, w.processes[3].cmd.Process.Pid))
 		top = w.mustOpenScope(c).Height
 		w.poll("it executes again", func() error { return w.near(3, top) })
 	}
