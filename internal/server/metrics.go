@@ -14,10 +14,17 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	open     prometheus.Gauge
+	// connections and evicted are read from the gate.
+	connections prometheus.GaugeFunc
+	evicted     prometheus.CounterFunc
 }
 
-func newMetrics() *metrics {
+func newMetrics(g *gate) *metrics {
 	return &metrics{
+		connections: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "aval", Subsystem: "http", Name: "connections",
+			Help: "Open connections."}, func() float64 { open, _ := g.count(); return float64(open) }),
+		evicted: prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "aval", Subsystem: "http", Name: "connections_evicted_total",
+			Help: "Connections ended to make room for another."}, func() float64 { _, evicted := g.count(); return float64(evicted) }),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "aval", Subsystem: "http", Name: "requests_total",
 			Help: "Requests answered, by route and status."}, []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "aval", Subsystem: "http", Name: "request_seconds",
@@ -28,7 +35,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.seconds, m.open}
+	return []prometheus.Collector{m.requests, m.seconds, m.open, m.connections, m.evicted}
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
@@ -52,7 +59,7 @@ func (m *metrics) count(next http.Handler) http.Handler {
 		begin := time.Now()
 		m.open.Inc()
 		defer m.open.Dec()
-		noted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		noted := &statusWriter{ResponseWriter: w, status: http.StatusOK, visitor: visitorOf(r)}
 		next.ServeHTTP(noted, r)
 		route := r.Pattern // the mux has set it; it is empty for a request that did not get there
 		if route == "" || route == "/" {
@@ -68,10 +75,19 @@ type statusWriter struct {
 	http.ResponseWriter
 	status  int
 	written bool
+	// visitor stands in line again from the first byte of the answer on: whoever does not read it holds no place for good.
+	visitor *visitor
+}
+
+func (w *statusWriter) begin() {
+	if !w.written && w.visitor != nil {
+		w.visitor.answered()
+	}
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *statusWriter) WriteHeader(status int) {
+	w.begin()
 	if !w.written {
 		w.status, w.written = status, true
 	}
@@ -80,6 +96,7 @@ func (w *statusWriter) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *statusWriter) Write(b []byte) (int, error) {
+	w.begin()
 	w.written = true
 	return w.ResponseWriter.Write(b)
 }

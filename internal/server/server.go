@@ -14,7 +14,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"aval/api"
 	"aval/internal/chain"
@@ -33,8 +32,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Version is that of the program, in the OpenAPI document.
 	Version string
-	// ConnectionsMax bounds open connections. Default 4096.
+	// ConnectionsMax bounds open connections: one more ends another that asks nothing. Default 4096.
 	ConnectionsMax int
+	// BodiesBytesMax bounds what was sent of all bodies that are not whole yet; more ends others. Default 64 MiB.
+	BodiesBytesMax int
 	// HeaderTimeout and RequestTimeout bound how long a client may take to send the header and the whole request, IdleTimeout
 	// how long a connection may rest between two. Defaults 5 s, 15 s and 60 s.
 	HeaderTimeout, RequestTimeout, IdleTimeout time.Duration
@@ -46,7 +47,7 @@ func (c *Config) Validate() error {
 	if c.Chain == nil || c.Intake == nil || c.Status == nil || c.Registry == nil {
 		errs = append(errs, errors.New("server: Chain, Intake, Status and Registry are required"))
 	}
-	if c.ConnectionsMax < 0 || c.HeaderTimeout < 0 || c.RequestTimeout < 0 || c.IdleTimeout < 0 {
+	if c.ConnectionsMax < 0 || c.BodiesBytesMax < 0 || c.HeaderTimeout < 0 || c.RequestTimeout < 0 || c.IdleTimeout < 0 {
 		errs = append(errs, errors.New("server: a bound or a time is negative"))
 	}
 	return errors.Join(errs...)
@@ -58,6 +59,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.ConnectionsMax == 0 {
 		c.ConnectionsMax = 4096
+	}
+	if c.BodiesBytesMax == 0 {
+		c.BodiesBytesMax = 64 << 20
 	}
 	for _, d := range []struct {
 		field *time.Duration
@@ -81,6 +85,7 @@ type Server struct {
 	log     *slog.Logger
 	http    *http.Server
 	metrics *metrics
+	gate    *gate
 	// closing ends when shutdown begins, so that waiting submissions answer.
 	closing context.Context
 	close   context.CancelFunc
@@ -92,7 +97,8 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, metrics: newMetrics()}
+	g := newGate(cfg.ConnectionsMax, cfg.BodiesBytesMax)
+	s := &Server{cfg: cfg, log: cfg.Logger, gate: g, metrics: newMetrics(g)}
 	if err := s.metrics.register(cfg.Registry); err != nil {
 		return nil, err
 	}
@@ -100,6 +106,7 @@ func New(cfg Config) (*Server, error) {
 	s.http = &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: cfg.HeaderTimeout, ReadTimeout: cfg.RequestTimeout, IdleTimeout: cfg.IdleTimeout,
 		WriteTimeout:   api.TimeoutMax*time.Millisecond + writeSlack,
+		ConnContext:    withVisitor,
 		MaxHeaderBytes: headerBytesMax, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
@@ -107,7 +114,7 @@ func New(cfg Config) (*Server, error) {
 
 // Serve accepts connections on l until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(netutil.LimitListener(l, s.cfg.ConnectionsMax))
+	err := s.http.Serve(&gatedListener{l, s.gate})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -189,13 +196,17 @@ func whole(next http.Handler) http.Handler {
 			}
 			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		}
+		if v := visitorOf(r); v != nil {
+			v.served()
+			defer v.answered()
+		}
 		next.ServeHTTP(w, r)
 	})
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Problem) {
 	most := bodyBytesMax(r.URL.Path)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	body, err := io.ReadAll(http.MaxBytesReader(w, counted{r.Body, visitorOf(r)}, most))
 	var tooLarge *http.MaxBytesError
 	var timeout net.Error
 	switch {
@@ -204,6 +215,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Problem) {
 			"the body is over %d bytes", most)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, api.NewProblem(http.StatusRequestTimeout, api.NameTimeout, "send the whole request without pauses", "the request did not come in time")
+	case errors.Is(err, errFull):
+		return nil, api.NewProblem(http.StatusServiceUnavailable, api.NameTimeout, "send the request again, without pauses", "%v", errFull)
 	case err != nil:
 		return nil, api.NewProblem(http.StatusBadRequest, api.NameArgument, "send the whole request", "the body ends early: %v", err)
 	}
@@ -212,6 +225,24 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Problem) {
 		return nil, internalProblem()
 	}
 	return body, nil
+}
+
+// errFull reports a body for which there is no room.
+var errFull = errors.New("too many bodies are on their way")
+
+// counted counts the bytes of a body against what all bodies may take.
+type counted struct {
+	io.ReadCloser
+	visitor *visitor // nil if the connection did not come through a gate
+}
+
+// Read implements io.Reader.
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	if c.visitor != nil && n > 0 && !c.visitor.grow(n) {
+		return 0, errFull
+	}
+	return n, err
 }
 
 // get registers a JSON query.

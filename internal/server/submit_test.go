@@ -1,13 +1,9 @@
 package server_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -143,54 +139,6 @@ func TestWaitIsLongerThanTheTimeForTheRequest(t *testing.T) {
 	defer release.Stop()
 	if got := n.submit(n.n.Scope(t, "/a"), "?timeout_ms=30000"); got.Receipt == nil || got.Receipt.Code != ledger.CodeOK {
 		t.Errorf("after a wait: %+v", got)
-	}
-}
-
-func TestConnectionsAreBounded(t *testing.T) {
-	n := start(t, options{server: func(c *server.Config) { c.ConnectionsMax = 2 }})
-	dial := func() net.Conn {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(n.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return conn
-	}
-	ask := func(conn net.Conn) error {
-		if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			return err
-		}
-		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err == nil && response.StatusCode != http.StatusOK {
-			err = fmt.Errorf("status %d", response.StatusCode)
-		}
-		return err
-	}
-	one, two, three := dial(), dial(), dial()
-	for _, conn := range []net.Conn{one, two} {
-		if err := ask(conn); err != nil {
-			t.Fatal(err)
-		}
-	}
-	answered := make(chan error, 1)
-	go func() { answered <- ask(three) }()
-	select {
-	case err := <-answered:
-		t.Errorf("a third connection is served: %v", err)
-	case <-time.After(100 * time.Millisecond):
-	}
-	if err := one.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-answered; err != nil {
-		t.Errorf("with room again: %v", err)
-	}
-	for _, conn := range []net.Conn{two, three} {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
