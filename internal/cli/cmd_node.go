@@ -16,7 +16,7 @@ const gcPercent = 50
 
 // addNodeCommands adds the commands that run nodes.
 func addNodeCommands(s *session, add func(group string, cmds ...*cobra.Command)) {
-	add("node", newNodeCmd(s), newDemoCmd(s), newDevCmd(s), newBenchCmd(s), newSimCmd(s))
+	add("node", newNodeCmd(s), newSnapshotCmd(s), newDemoCmd(s), newDevCmd(s), newBenchCmd(s), newSimCmd(s))
 }
 
 func newNodeCmd(s *session) *cobra.Command {
@@ -29,6 +29,7 @@ func newNodeCmd(s *session) *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	set := bindSettings(run)
+	restored := run.Flags().Bool("restored", false, "the data came from elsewhere by other means than aval node restore: observe before voting")
 	run.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := s.nodeConfig(set())
 		if err != nil {
@@ -48,10 +49,11 @@ func newNodeCmd(s *session) *cobra.Command {
 		if nc.Logger, err = c.Log.Logger(s.sys.Stderr); err != nil {
 			return err
 		}
+		nc.Restored = *restored
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(gcPercent)
 		}
 		return node.Run(cmd.Context(), nc)
 	}
-	return group("node", "Run a node", run.Example, run)
+	return group("node", "Run a node, back it up, restore it", run.Example, run, nodeBackup(s), nodeRestore(s), nodePrune(s))
 }
