@@ -270,9 +270,9 @@ func (r *run) light(ctx context.Context) error {
 }
 
 // curveShares are the shares of the peak at which latency is measured for the plot, curveTime for how long each.
-var curveShares = []float64{0.25, 0.5, 0.7, 0.85, 0.95}
+var curveShares = []float64{0.3, 0.6, 0.8, 0.95}
 
-const curveTime = 4 * time.Second
+const curveTime = 3 * time.Second
 
 // curve measures latency at several rates.
 func (r *run) curve(ctx context.Context) error {
