@@ -393,6 +393,7 @@ func (n *node) tick(life int) {
 	n.do(func() {
 		n.engine.Tick()
 		n.wantTick()
+		n.askHeads()
 	})
 	n.w.after(tickEvery, func() { n.tick(life) })
 }

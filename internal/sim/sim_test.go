@@ -71,6 +71,7 @@ func TestRegressions(t *testing.T) {
 		{36, 4, "a clock that had been ahead kept a node from batching for as long as it had been ahead"},
 		{141, 4, "the reference engine certified one proposal under two headers"},
 		{10169, 4, "a client in a quiet network cannot know that its transaction has expired, and must make another block come"},
+		{20179, 4, "a validator of the reference engine that had signed nothing yet took its record of votes for lost"},
 		{184, 4, "a validator of the reference engine ran through the views alone"},
 	} {
 		t.Run(fmt.Sprint(r.seed), func(t *testing.T) {

@@ -57,8 +57,11 @@ func (e *Engine) load() error {
 			e.record, lost = record{}, true
 		}
 	}
-	if lost || e.cfg.Restored {
+	switch {
+	case lost || e.cfg.Restored:
 		return e.write(record{ObserveUntil: observeAlways})
+	case err != nil: // the first start: from now on a record that is not there is lost
+		return e.write(record{})
 	}
 	return nil
 }
