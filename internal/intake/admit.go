@@ -33,7 +33,10 @@ func (in *Intake) AdmitAll(raws [][]byte) []Admission {
 		a := &out[examined]
 		var p *pending
 		if p, a.Ticket, a.Err = in.examine(raws[examined]); p != nil {
-			if busy = in.reserve(len(p.raw)); busy != nil {
+			if a.Err = in.letIn(p); a.Err != nil {
+				continue
+			}
+			if busy = in.reserve(p); busy != nil {
 				break // this one is looked up again below, and so are the rest
 			}
 			items = p.tx.Body.Signed(p.tx.ID, items)
@@ -83,6 +86,7 @@ func (in *Intake) settleSignatures(p *pending, valid []bool) (a Admission) {
 		if !ok {
 			in.mu.Lock()
 			in.release(p)
+			in.leave(p)
 			in.mu.Unlock()
 			a.Err = ledger.InvalidSignature(p.tx.Body.Sigs[i].Key, p.ticket.ID)
 			return a
@@ -159,9 +163,11 @@ func (in *Intake) enqueue(p *pending) (*Ticket, error) {
 	defer in.mu.Unlock()
 	in.release(p)
 	if in.closed {
+		in.leave(p)
 		return nil, ErrClosed
 	}
 	if other := in.bySigned[p.ticket.Signed]; other != nil {
+		in.leave(p)
 		return other.ticket, nil
 	}
 	in.bySigned[p.ticket.Signed] = p
@@ -177,15 +183,17 @@ func (in *Intake) checkRoom() error {
 	return in.room(0)
 }
 
-// reserve keeps room for a transaction of so many bytes while its signatures are verified, so that a full node spends no
+// reserve keeps room for a transaction while its signatures are verified, so that a full node spends no
 // verification on what it refuses. release gives it back.
-func (in *Intake) reserve(bytes int) error {
+func (in *Intake) reserve(p *pending) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	err := in.room(bytes)
+	err := in.room(len(p.raw))
 	if err == nil {
 		in.reserved++
-		in.reservedBytes += bytes
+		in.reservedBytes += len(p.raw)
+	} else {
+		in.leave(p)
 	}
 	return err
 }

@@ -63,6 +63,9 @@ type Config struct {
 	// PendingMax and PendingBytesMax bound the transactions admitted and not yet executed. Defaults: 20,000 and 64 MiB. What
 	// is more than about two seconds of work is refused before that.
 	PendingMax, PendingBytesMax int
+	// Known reports whether a key is on the ledger. Of transactions that no such key signs, few are let wait. It is called often and
+	// by several goroutines. Default: every key counts as known.
+	Known func(key suite.PublicKey) bool
 	// ResendAfter is how long a batch may stay unordered before it is handed in again, at first; the pause doubles. Default 1 s.
 	ResendAfter time.Duration
 	// Registerer takes the intake's metrics. Default: none.
@@ -154,6 +157,8 @@ type pending struct {
 	// flight is the batch that it is in, nil while it is queued.
 	flight  *flight
 	settled bool
+	// strange says that it counts among the strangers.
+	strange bool
 }
 
 // replay is a repetition whose first receipt is to be looked up.
@@ -180,6 +185,8 @@ type Intake struct {
 	pendingBytes int
 	// reserved counts the transactions whose signatures are being verified, reservedBytes is their size: there is room for them.
 	reserved, reservedBytes int
+	// strangers counts the transactions, reserved ones too, that no known key signed.
+	strangers int
 	pace                    pace
 	// flight holds the batches under way. Invariant: each has at least one transaction that is not settled.
 	flight  map[*flight]struct{}
@@ -276,6 +283,7 @@ func (in *Intake) settle(p *pending, r *ledger.Receipt, err error) {
 		return
 	}
 	p.settled = true
+	in.leave(p)
 	in.pace.settled++
 	delete(in.bySigned, p.ticket.Signed)
 	in.pendingBytes -= len(p.raw)

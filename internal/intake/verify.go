@@ -11,9 +11,10 @@ import (
 type verifier struct {
 	suite suite.Suite
 
-	mu      sync.Mutex
-	waiting []*verification
-	running int
+	mu sync.Mutex
+	// few are wishes for few signatures, many those for more: whoever sends thousands at once waits for who sends one.
+	few, many []*verification
+	running   int
 }
 
 // verification is a wish for some signatures to be verified.
@@ -28,6 +29,8 @@ const (
 	verifiersMax = 4
 	// verifyMax bounds the signatures of one batch, unless one wish alone has more.
 	verifyMax = 1024
+	// verifyFew is how many signatures are few.
+	verifyFew = 16
 )
 
 // verify reports which of the signatures are valid.
@@ -37,7 +40,11 @@ func (v *verifier) verify(items []suite.Signed) []bool {
 	}
 	w := &verification{items: items, done: make(chan struct{})}
 	v.mu.Lock()
-	v.waiting = append(v.waiting, w)
+	if len(items) <= verifyFew {
+		v.few = append(v.few, w)
+	} else {
+		v.many = append(v.many, w)
+	}
 	start := v.running < verifiersMax
 	if start {
 		v.running++
@@ -74,11 +81,13 @@ func (v *verifier) take() (batch []*verification) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := 0
-	for len(v.waiting) > 0 && (n == 0 || n+len(v.waiting[0].items) <= verifyMax) {
-		n += len(v.waiting[0].items)
-		batch = append(batch, v.waiting[0])
-		v.waiting[0] = nil
-		v.waiting = v.waiting[1:]
+	for _, waiting := range []*[]*verification{&v.few, &v.many} {
+		for len(*waiting) > 0 && (n == 0 || n+len((*waiting)[0].items) <= verifyMax) {
+			n += len((*waiting)[0].items)
+			batch = append(batch, (*waiting)[0])
+			(*waiting)[0] = nil
+			*waiting = (*waiting)[1:]
+		}
 	}
 	if len(batch) == 0 {
 		v.running--

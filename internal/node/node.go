@@ -185,7 +185,7 @@ func (n *Node) openChain() (err error) {
 }
 
 func (n *Node) openIntake() error {
-	in, err := intake.New(intake.Config{Chain: n.chain, Signer: n.cfg.Self, Push: n.push, Order: n.order, Clock: n.cfg.Clock,
+	in, err := intake.New(intake.Config{Chain: n.chain, Signer: n.cfg.Self, Push: n.push, Order: n.order, Known: newKnown(n.chain).is, Clock: n.cfg.Clock,
 		Logger: n.log, BatchAge: n.cfg.BatchAge, PendingMax: n.cfg.PendingMax, Registerer: n.registry})
 	if err != nil {
 		return err
