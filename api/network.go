@@ -127,6 +127,9 @@ type Heights struct {
 	Network ledger.Height `json:"network" doc:"Newest height that any peer has announced"`
 	// LastCommit is the wall time of the newest commit.
 	LastCommit ledger.Time `json:"last_commit" doc:"When the newest block was committed here, ms since 1970"`
+	// First is the lowest height of which block and receipts are kept, Snapshot that of the newest snapshot, 0 if there is none.
+	First    ledger.Height `json:"first" doc:"Lowest height whose block and receipts this node keeps, 1 if all"`
+	Snapshot ledger.Height `json:"snapshot" doc:"Height of the newest snapshot that this node offers to its peers, 0 if none"`
 }
 
 // Engine is the state of ordering at this node.

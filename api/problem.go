@@ -32,10 +32,12 @@ type Problem struct {
 const (
 	NameNotFound  = "NOT_FOUND"
 	NameNotProven = "NOT_PROVEN"
-	NameTimeout   = "TIMEOUT"
-	NameArgument  = "BAD_REQUEST"
-	NameTooLarge  = "REQUEST_TOO_LARGE"
-	NameInternal  = "INTERNAL"
+	// NamePruned is of what this node has given up, or never had: one that keeps everything has it.
+	NamePruned   = "PRUNED"
+	NameTimeout  = "TIMEOUT"
+	NameArgument = "BAD_REQUEST"
+	NameTooLarge = "REQUEST_TOO_LARGE"
+	NameInternal = "INTERNAL"
 )
 
 // NewProblem makes a problem that is not a refusal of a transaction.

@@ -51,6 +51,14 @@ func (c *Chain) absent(err error, height ledger.Height) error {
 	return err
 }
 
+// sinceWhen says from where on transactions are found here, unless it is from the first on.
+func (c *Chain) sinceWhen() string {
+	if first := c.First(); first > 1 {
+		return fmt.Sprintf("; this node has what happened from height %d on", first)
+	}
+	return ""
+}
+
 // Header returns the header of a block and its certificate, which outlive the block if live state was written by it.
 func (c *Chain) Header(height ledger.Height) (*ledger.Header, *ledger.Certificate, error) {
 	b, err := c.Block(height)

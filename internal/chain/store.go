@@ -147,7 +147,7 @@ func (c *Chain) encodedReceipts(height ledger.Height) ([][]byte, error) {
 func (c *Chain) FindTx(id suite.Hash) (Position, error) {
 	var p Position
 	if err := c.load(hashKey(rowTx, id), &p); err != nil {
-		return p, fmt.Errorf("transaction %s: %w", id, err)
+		return p, fmt.Errorf("transaction %s: %w%s", id, err, c.sinceWhen())
 	}
 	return p, nil
 }
@@ -157,7 +157,7 @@ func (c *Chain) FindTx(id suite.Hash) (Position, error) {
 func (c *Chain) FindAttempt(signed suite.Hash) (Position, error) {
 	var p Position
 	if err := c.load(hashKey(rowAttempt, signed), &p); err != nil {
-		return p, fmt.Errorf("attempt %s: %w", signed, err)
+		return p, fmt.Errorf("attempt %s: %w%s", signed, err, c.sinceWhen())
 	}
 	return p, nil
 }

@@ -25,6 +25,7 @@ type founding struct {
 	basePort                   int
 	iterations                 uint32
 	tenorDays, graceDays       uint16
+	retain                     uint64
 	holidays, workdays         []string
 }
 
@@ -56,6 +57,7 @@ func networkInit(s *session) *cobra.Command {
 	fl.Uint32Var(&f.iterations, "iterations", 0, "cost of opening a key (default: about half a second)")
 	fl.Uint16Var(&f.tenorDays, "tenor-days", ledger.TenorDaysMax, "longest tenor of a voucher, days")
 	fl.Uint16Var(&f.graceDays, "grace-days", 5, "days after settlement until default")
+	fl.Uint64Var(&f.retain, "retain-heights", 0, "heights of blocks that validators keep at least; 0: all")
 	fl.StringArrayVar(&f.holidays, "holiday", nil, "day on which banks are closed, besides weekends; repeat for more")
 	fl.StringArrayVar(&f.workdays, "workday", nil, "Saturday or Sunday on which banks are open; repeat for more")
 	return cmd
@@ -71,7 +73,8 @@ func (f *founding) spec(s *session) (spec genesis.Spec, err error) {
 		}
 	}
 	spec = genesis.Spec{Name: f.name, Wall: s.wall(), AuthorityID: ledger.PartyID(f.authorityID), AuthorityName: f.authorityName,
-		Validators: f.validators, Observers: f.observers, Params: ledger.Params{TenorDays: f.tenorDays, GraceDays: f.graceDays}}
+		Validators: f.validators, Observers: f.observers,
+		Params: ledger.Params{TenorDays: f.tenorDays, GraceDays: f.graceDays, RetainHeights: f.retain}}
 	if spec.Suite, err = s.chooseSuite(f.suite); err != nil {
 		return spec, err
 	}

@@ -135,14 +135,16 @@ func (c *control) handle(do func(context.Context, *controlRequest) (*controlAnsw
 			http.Error(w, "not the operator", http.StatusUnauthorized)
 			return
 		}
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, controlBytesMax))
-		d.DisallowUnknownFields()
-		var request controlRequest
-		if err := d.Decode(&request); err != nil {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, controlBytesMax))
+		var request *controlRequest
+		if err == nil {
+			request, err = decodeControl[controlRequest](b)
+		}
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer, err := do(r.Context(), &request)
+		answer, err := do(r.Context(), request)
 		if err != nil {
 			answer = &controlAnswer{Error: err.Error()}
 		}
@@ -158,9 +160,9 @@ func ask(ctx context.Context, dataDir, path string, request controlRequest) (*co
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotRunning
 	}
-	var at controlAddress
+	var at *controlAddress
 	if err == nil {
-		err = json.Unmarshal(b, &at)
+		at, err = decodeControl[controlAddress](b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("node: control: %w", err)
@@ -189,14 +191,31 @@ func ask(ctx context.Context, dataDir, path string, request controlRequest) (*co
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("node: control: %s: %s", response.Status, bytes.TrimSpace(b))
 	}
-	var answer controlAnswer
+	var answer *controlAnswer
 	if err == nil {
-		err = json.Unmarshal(b, &answer)
+		answer, err = decodeControl[controlAnswer](b)
 	}
 	if err == nil && answer.Error != "" {
 		err = errors.New(answer.Error)
 	}
-	return &answer, err
+	return answer, err
+}
+
+// decodeControl strictly decodes what node and operator say to each other.
+func decodeControl[T controlAddress | controlRequest | controlAnswer](b []byte) (*T, error) {
+	if len(b) > controlBytesMax {
+		return nil, fmt.Errorf("node: control: %d bytes", len(b))
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	out := new(T)
+	if err := d.Decode(out); err != nil {
+		return nil, fmt.Errorf("node: control: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("node: control: something follows the object")
+	}
+	return out, nil
 }
 
 func (c Config) controlPath() string { return c.path(controlFile) }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -511,6 +512,31 @@ func FuzzDecodeBackup(f *testing.F) {
 			if joined := filepath.Join("/backup", file.Path); !strings.HasPrefix(joined, "/backup/") && joined != "/backup" {
 				t.Fatalf("%q leads to %s", file.Path, joined)
 			}
+		}
+	})
+}
+
+// FuzzDecodeControl checks that no bytes make a panic, and that what decodes encodes to what decodes alike.
+func FuzzDecodeControl(f *testing.F) {
+	f.Add([]byte(`{"address":"127.0.0.1:1","token":"00"}`))
+	f.Add([]byte(`{"dir":"/b","keep":"5"}`))
+	f.Add([]byte(`{"error":"","snapshot":{"height":"3"},"backup":null,"pruned":null}`))
+	f.Add([]byte(`{} {}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if r, err := decodeControl[controlRequest](b); err == nil {
+			again, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same, err := decodeControl[controlRequest](again); err != nil || *same != *r {
+				t.Fatalf("%s decodes to %+v, %v, its like to %+v", b, r, err, same)
+			}
+		}
+		if at, err := decodeControl[controlAddress](b); err == nil && len(at.Address)+len(at.Token) > 3*len(b) {
+			t.Fatalf("%d bytes make an address of %d", len(b), len(at.Address)+len(at.Token))
+		}
+		if a, err := decodeControl[controlAnswer](b); err == nil && a == nil {
+			t.Fatal("nothing and no error")
 		}
 	})
 }

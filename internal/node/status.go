@@ -96,6 +96,10 @@ func (n *Node) Status() api.Status {
 		Engine: api.Engine{Name: engine.Engine, View: engine.View, Observing: engine.Observing, ObserveUntil: engine.ObserveUntil,
 			Pending: engine.Pending, Awaited: []string{}},
 	}
+	s.Heights.First = n.chain.First()
+	if h, err := n.snapshots.Newest(); err == nil {
+		s.Heights.Snapshot = h
+	}
 	set := n.cfg.Genesis.Validators
 	if engine.Engine != "none" && int(engine.Leader) < len(set) {
 		s.Engine.Leader = set[engine.Leader].Name

@@ -78,6 +78,8 @@ func (s *Server) problemOf(err error) error {
 		return api.Refusal(failure)
 	case errors.Is(err, chain.ErrNotFound):
 		return api.NewProblem(http.StatusNotFound, api.NameNotFound, "check the id, and whether this node has caught up", "%v", err)
+	case errors.Is(err, chain.ErrPruned):
+		return api.NewProblem(http.StatusGone, api.NamePruned, "ask a node that keeps older blocks", "%v", err)
 	case errors.Is(err, chain.ErrNotProven):
 		return api.NewProblem(http.StatusConflict, api.NameNotProven, "ask again in a moment", "%v", err)
 	case errors.Is(err, chain.ErrClosed):
