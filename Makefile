@@ -20,6 +20,8 @@ RACE_EXEMPT := internal/tidy internal/sim
 TEST_TIMEOUT ?= 8m
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
+# How many executions make fuzz-long gives each target.
+FUZZEXECS ?= 1000000
 # Which benchmarks run, and how long each.
 BENCH ?= .
 BENCHTIME ?= 1s
@@ -28,10 +30,10 @@ BENCHTIME ?= 1s
 PKG ?= ./...
 RACE_EXEMPT_PATHS := $(addprefix aval/,$(RACE_EXEMPT))
 
-.PHONY: help build demo test race lint fuzz bench microbench figures faults mutants cover clean
+.PHONY: help build demo test race lint fuzz fuzz-long bench microbench figures faults mutants cover clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: CHECK=1 (demo)  PKG=./dir/... (test, race, cover, microbench)  FUZZTIME=$(FUZZTIME)  FUZZ=regexp"
 	@echo "             BENCH=regexp  BENCHTIME=$(BENCHTIME) (microbench)  TEST_TIMEOUT=$(TEST_TIMEOUT)  GOVULNDB=url  VULN_REQUIRED=1 (lint)"
@@ -69,6 +71,9 @@ lint: ## golangci-lint and govulncheck, pinned in tools/go.mod
 fuzz: ## run every fuzz target for FUZZTIME
 	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' PKG='$(PKG)' tools/fuzz
 
+fuzz-long: ## run every fuzz target for FUZZEXECS executions; goes on where it was interrupted; ends with a table
+	@FUZZEXECS='$(FUZZEXECS)' FUZZ='$(FUZZ)' PKG='$(PKG)' tools/fuzz-long
+
 bench: build ## measure the standard set of aval bench (tools/bench, docs/BENCHMARKS.md); results go to bench-results
 	tools/bench
 
@@ -92,4 +97,4 @@ cover: ## test with coverage of all packages; writes coverage.html
 	@go tool cover -html=coverage.out -o coverage.html
 
 clean: ## remove what was built
-	rm -rf bin bench-results coverage.out coverage.html
+	rm -rf bin bench-results fuzz-results coverage.out coverage.html

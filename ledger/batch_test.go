@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -287,6 +288,7 @@ func FuzzDecodeBatchCertificate(f *testing.F) {
 	}
 	plain, guarded := w.batchHead(false), w.batchHead(true)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeBatchCertificate(b) })
 		c, err := judgeBatchCertificate(w, b)
 		if c != nil {
 			again(t, b, c)
@@ -314,6 +316,7 @@ func FuzzDecodeBatchAck(f *testing.F) {
 	f.Add(codec.MustMarshal(&ledger.BatchAck{Validator: 1 << 15}))
 	f.Add([]byte("junk"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeBatchAck(b) })
 		a, err := ledger.DecodeBatchAck(b)
 		if err != nil {
 			return

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -27,6 +28,7 @@ func FuzzDecodeSignedTx(f *testing.F) {
 	f.Add(make([]byte, 64))
 	network := w.genesis.NetworkID(w.s)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeSignedTx(b) })
 		tx, err := ledger.DecodeSignedTx(b)
 		if err != nil {
 			if codeOf(err) != ledger.CodeEncoding && codeOf(err) != ledger.CodeTooLarge {
@@ -63,6 +65,7 @@ func FuzzDecodeOp(f *testing.F) {
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add(codec.MustMarshal(&ledger.Batch{Origin: suite.PublicKey{1}, Txs: [][]byte{{1}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeBatch(b) })
 		if batch, err := ledger.DecodeBatch(b); err == nil {
 			again(t, b, batch)
 		}
@@ -72,6 +75,7 @@ func FuzzDecodeBatch(f *testing.F) {
 func FuzzDecodePayload(f *testing.F) {
 	f.Add(codec.MustMarshal(&ledger.Payload{Entries: []ledger.Entry{{Digest: suite.Hash{1}, Certificate: []byte{1}}}, Ticks: []ledger.Tick{{Height: 3}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodePayload(b) })
 		if p, err := ledger.DecodePayload(b); err == nil {
 			again(t, b, p)
 		}
@@ -84,6 +88,7 @@ func FuzzDecodeBlock(f *testing.F) {
 	h := w.header(0, 5)
 	f.Add(codec.MustMarshal(&ledger.Block{Header: h, Payload: []byte{1}, Certificate: w.certify(f, &h, 3)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeBlock(b) })
 		block, err := ledger.DecodeBlock(b)
 		if err != nil {
 			return
@@ -98,6 +103,7 @@ func FuzzDecodeBlock(f *testing.F) {
 func FuzzDecodeOrderingRequest(f *testing.F) {
 	f.Add(codec.MustMarshal(&ledger.OrderingRequest{Kind: ledger.RequestTick, Body: []byte{1}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeOrderingRequest(b) })
 		if r, err := ledger.DecodeOrderingRequest(b); err == nil {
 			again(t, b, r)
 		}
@@ -109,6 +115,7 @@ func FuzzDecodeGenesis(f *testing.F) {
 		f.Add(codec.MustMarshal(&newWorld(f, name, ledger.ClockLab).genesis))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _, _ = ledger.DecodeGenesis(b) })
 		if g, s, err := ledger.DecodeGenesis(b); err == nil {
 			again(t, b, g)
 			g.NetworkID(s)
@@ -121,6 +128,7 @@ func FuzzDecodeProof(f *testing.F) {
 	f.Add(codec.MustMarshal(w.receiptProof(f, 1, 3)))
 	f.Add(codec.MustMarshal(w.stateProof(f, 0, 3)))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeProof(b) })
 		if p, err := ledger.DecodeProof(b); err == nil {
 			again(t, b, p)
 		}
@@ -155,6 +163,7 @@ func FuzzDecodeFalseAttestation(f *testing.F) {
 	f.Add(codec.MustMarshal(&ledger.FalseAttestation{Version: ledger.ProofVersion}))
 	h.TxRoot = ledger.TxRoot(w.s, signed)
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = ledger.DecodeFalseAttestation(b) })
 		p, err := ledger.DecodeFalseAttestation(b)
 		if err != nil {
 			return

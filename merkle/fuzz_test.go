@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/merkle"
 	"aval/suite"
 )
@@ -46,6 +47,7 @@ func FuzzDecodeStateProof(f *testing.F) {
 	seed(f, "state")
 	s := suites(f)[1]
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = merkle.DecodeStateProof(b) })
 		p, err := merkle.DecodeStateProof(b)
 		if err != nil {
 			return
@@ -62,6 +64,7 @@ func FuzzDecodeWriteProof(f *testing.F) {
 	seed(f, "write")
 	s := suites(f)[1]
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = merkle.DecodeWriteProof(b) })
 		p, err := merkle.DecodeWriteProof(b)
 		if err != nil {
 			return
@@ -78,6 +81,7 @@ func FuzzDecodeProof(f *testing.F) {
 	seed(f, "list")
 	s := suites(f)[1]
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = merkle.DecodeProof(b) })
 		p, err := merkle.DecodeProof(b)
 		if err != nil {
 			return

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/internal/catchup"
 	"aval/ledger"
 )
@@ -16,6 +17,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	}
 	f.Add([]byte("junk"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = catchup.DecodeRequest(b) })
 		r, err := catchup.DecodeRequest(b)
 		if err != nil {
 			return
@@ -40,6 +42,7 @@ func FuzzDecodeResponse(f *testing.F) {
 	f.Add([]byte("junk"))
 	f.Add([]byte{0xa3, 0x01, 0x00, 0x02, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) // an array without end
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = catchup.DecodeResponse(b) })
 		r, err := catchup.DecodeResponse(b)
 		if err != nil {
 			return

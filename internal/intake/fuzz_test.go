@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/internal/chain/chaintest"
 	"aval/internal/intake"
 	"aval/ledger"
@@ -23,6 +24,7 @@ func FuzzDecodePush(f *testing.F) {
 	f.Add([]byte{0xa2, 0x01, 0x58, 0x01, 0x00, 0x02, 0xf5}) // a length longer than it need be
 	f.Add([]byte{0xa2, 0x02, 0xf5, 0x01, 0x40})             // keys out of order
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = intake.DecodePush(b) })
 		p, err := intake.DecodePush(b)
 		if err != nil {
 			return

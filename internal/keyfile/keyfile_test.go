@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"aval/codec"
+	"aval/internal/appetite"
 	"aval/suite"
 )
 
@@ -201,6 +202,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(codec.MustMarshal(&File{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		appetite.Check(t, len(b), func() { _, _ = Decode(b) })
 		file, err := Decode(b)
 		if err != nil {
 			return
