@@ -254,11 +254,34 @@ func credentialVectors(t *testing.T, w *world) []judgedVector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := c
-	other.Party = "91350100M000100Y43"
-	return []judgedVector{
-		{Name: "signed", Hex: hex.EncodeToString(codec.MustMarshal(&c))}, {Name: "for another party", Hex: hex.EncodeToString(codec.MustMarshal(&other))},
+	out := []judgedVector{{Name: "signed", Hex: hex.EncodeToString(codec.MustMarshal(&c))}}
+	for _, change := range []struct {
+		name string
+		fn   func(c *ledger.Credential)
+	}{
+		{"for another party", func(c *ledger.Credential) { c.Party = "91350100M000100Y43" }},
+		{"for another key", func(c *ledger.Credential) { c.Key = w.epochs[0][2].Key }},
+		{"of another person", func(c *ledger.Credential) { c.Person[0] ^= 1 }},
+		{"of another network", func(c *ledger.Credential) { c.Network[0] ^= 1 }},
+		{"with a later end", func(c *ledger.Credential) { c.NotAfter++ }},
+		{"under another issuer's name", func(c *ledger.Credential) { c.Issuer = w.epochs[0][2].Key }},
+		{"forged", func(c *ledger.Credential) { c.Sig[7] ^= 1 }},
+		{"with an empty signature", func(c *ledger.Credential) { c.Sig = suite.Signature{} }},
+		{"with a signature of zeros", func(c *ledger.Credential) { c.Sig = make(suite.Signature, len(c.Sig)) }},
+		{"signed as a vote", func(c *ledger.Credential) {
+			sig, err := w.signers[string(w.epochs[0][0].Key)].Sign(ledger.DomainVote, []byte(c.Person.String()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Sig = sig
+		}},
+	} {
+		changed := c
+		changed.Sig = bytes.Clone(c.Sig)
+		change.fn(&changed)
+		out = append(out, judgedVector{Name: change.name, Hex: hex.EncodeToString(codec.MustMarshal(&changed))})
 	}
+	return out
 }
 
 func suiteVectors(t *testing.T, s suite.Suite) suiteVector {
