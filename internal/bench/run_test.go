@@ -94,7 +94,7 @@ func TestInterruptedRunPrintsWhatWasMeasured(t *testing.T) {
 	for _, tc := range []struct {
 		at       string
 		measured bool
-	}{{"signed ahead for the load", false}, {"an empty node starts", true}} {
+	}{{"keys are set up", false}, {"an empty node starts", true}} {
 		t.Run(tc.at, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()

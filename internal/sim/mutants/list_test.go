@@ -1,5 +1,7 @@
 package mutants
 
+import "strings"
+
 // mutant is a bug: in a file, one text in place of another that occurs there once. nets are tried in turn until one catches it.
 type mutant struct {
 	name, what string
@@ -8,16 +10,17 @@ type mutant struct {
 	nets       []net
 }
 
-// net is a test that must fail on a mutant and pass without it.
+// net is what must fail on a mutant and pass without it: a test, or a command if run is empty.
 type net struct {
 	pkg, run string
 	args     []string
 }
 
-// The nets: whole nodes over the reference engine in one thread; whole nodes over the real engine; the same with liars among them;
-// the real engine over a small ledger.
+func (n *net) String() string { return strings.Join(append([]string{n.pkg, n.run}, n.args...), " ") }
+
+// The nets: whole nodes over the reference engine in one thread; whole nodes over the real engine; the same with liars among them.
 var (
-	oneThread  = net{pkg: "./internal/sim", run: "^TestSeeds$"}
+	oneThread  = net{pkg: "./cmd/aval", args: []string{"sim", "--seed", "1", "--count", "60"}}
 	realEngine = net{pkg: "./internal/sim/nodes", run: "^TestSeeds$"}
 	withLiars  = net{pkg: "./internal/sim/nodes", run: "^TestByzantineSeeds$"}
 )

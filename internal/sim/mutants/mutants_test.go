@@ -59,16 +59,28 @@ func (n *net) cast(t *testing.T, overlay string) (output []byte, passed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), netTimeout)
 	defer cancel()
-	args := []string{"test", "-count=1", "-failfast", "-timeout", (netTimeout - time.Minute).String(), "-run", n.run}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
+	binary := filepath.Join(t.TempDir(), "net")
+	build := []string{"test", "-c", "-o", binary}
+	if n.run == "" {
+		build = []string{"build", "-o", binary}
 	}
-	args = append(append(args, n.pkg), n.args...)
-	cmd := exec.CommandContext(ctx, "go", args...)
+	if overlay != "" {
+		build = append(build, "-overlay", overlay)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(build, n.pkg)...)
 	cmd.Dir = root
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(build, " "), err, output)
+	}
+	args := n.args
+	if n.run != "" {
+		args = append([]string{"-test.run", n.run, "-test.failfast", "-test.v"}, n.args...)
+	}
+	cmd = exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = filepath.Join(root, n.pkg)
 	output, err := cmd.CombinedOutput()
-	if bytes.Contains(output, []byte("[build failed]")) || bytes.Contains(output, []byte("no tests to run")) {
-		t.Fatalf("go %s:\n%s", strings.Join(args, " "), output)
+	if bytes.Contains(output, []byte("no tests to run")) {
+		t.Fatalf("%s has no test %s", n.pkg, n.run)
 	}
 	return output, err == nil
 }
@@ -96,7 +108,7 @@ func (m *mutant) overlay(t *testing.T) string {
 }
 
 // reason finds in a net's output what it caught.
-var reason = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: .*|^panic: .*|^fatal error: .*`)
+var reason = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: .*|^panic: .*|^fatal error: .*|^seed \d+: .*`)
 
 // TestMutantsAreCaught plants every bug and casts its nets.
 func TestMutantsAreCaught(t *testing.T) {
@@ -114,7 +126,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			overlay := m.overlay(t)
 			for _, n := range m.nets {
-				if key := n.pkg + n.run; !whole[key] {
+				if key := n.String(); !whole[key] {
 					if output, passed := n.cast(t, ""); !passed {
 						t.Fatalf("%s fails without a mutant:\n%s", key, output)
 					}
@@ -123,11 +135,11 @@ func TestMutantsAreCaught(t *testing.T) {
 				began := time.Now()
 				output, passed := n.cast(t, overlay)
 				if !passed {
-					t.Logf("%s: caught by %s %s after %v: %s", m.what, n.pkg, n.run, time.Since(began).Round(time.Second),
+					t.Logf("%s: caught by %s after %v: %s", m.what, &n, time.Since(began).Round(time.Second),
 						strings.TrimSpace(string(reason.Find(output))))
 					return
 				}
-				t.Logf("not caught by %s %s", n.pkg, n.run)
+				t.Logf("not caught by %s", &n)
 			}
 			t.Errorf("%s: no net catches it", m.what)
 		})
