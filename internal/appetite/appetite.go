@@ -25,8 +25,7 @@ func Bound(input int) uint64 { return uint64(Factor*input + Slack) }
 func Check(t testing.TB, input int, decode func()) {
 	t.Helper()
 	if got := least(Bound(input), decode); got > Bound(input) {
-		t.Errorf("%d bytes are allocated to decode %d, %.1f times as many; the most is %d times and %d", got, input,
-			float64(got)/float64(max(1, input)), Factor, Slack)
+		t.Errorf("%d bytes are allocated to decode %d, %d times as many; the most is %d times and %d", got, input, got/uint64(max(1, input)), Factor, Slack)
 	}
 }
 
