@@ -127,6 +127,7 @@ func TestKillAnyValidator(t *testing.T) {
 	l, stop := w.startLoad(t.Context(), 0, 1, 2, 3)
 	l.next(t)
 	var leaders, others spans
+	var observed []string
 	for round := range rounds {
 		victim := random.IntN(4)
 		first := w.leader((victim + 1) % 4)
@@ -144,13 +145,32 @@ func TestKillAnyValidator(t *testing.T) {
 		t.Logf("round %d: %s killed, leader %v, next commit after %v", round, w.nodes[victim].Name, victim == first, took)
 		w.start(victim)
 		w.awaitUp(victim)
+		if why := w.observes(victim); why != "" {
+			observed = append(observed, why)
+		}
 		l.next(t)
 	}
 	stop()
+	judge(t, len(observed) == 0, fmt.Sprintf("who was killed votes again at once; not so: %q", observed))
 	t.Logf("next commit after the leader was killed: %s", &leaders)
 	t.Logf("next commit after another was killed: %s", &others)
 	judge(t, leaders.median() <= 3*time.Second && leaders.max() <= 4*time.Second, "after the leader is killed the next commit comes within 4 s, median 3 s")
 	w.checkAcked(l)
+}
+
+// observes returns why node i observes before it votes, if it does, and returns when it does so no more: meanwhile it counts as one that
+// fails.
+func (w *world) observes(i int) (why string) {
+	w.t.Helper()
+	w.poll("it votes again", func() error {
+		s, err := w.status(i)
+		if err == nil && s.Engine.Observing {
+			why = s.Cause
+			err = &unexpected{out: why}
+		}
+		return err
+	})
+	return why
 }
 
 // checkAcked fails unless every node holds every acknowledged transaction at the height that was acknowledged.

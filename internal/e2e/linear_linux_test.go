@@ -61,6 +61,9 @@ func (w *world) linearRound(m *market, c *client.Client, round int) {
 		initial = append(initial, []lot{{from: 0, to: faceValue, holder: 0}})
 	}
 	base := w.mustOpenScope(c).Height
+	for i := range w.nodes {
+		w.poll("all nodes are where the history begins", func() error { return w.near(i, base) })
+	}
 	var money balances
 	for i := range money {
 		a, err := c.Account(ctx, m.bank.id, m.holders[i].id)

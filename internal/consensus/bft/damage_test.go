@@ -120,7 +120,7 @@ func TestLogCutAtEveryByte(t *testing.T) {
 					if err := os.WriteFile(filepath.Join(journalDir(dir, 0), filepath.Base(path)), whole[:cut], 0o600); err != nil {
 						t.Fatal(err)
 					}
-					if knowsVotes(t, c, dir) {
+					if knowsVotes(t, c, 3, dir) {
 						known++
 					} else {
 						observes++
@@ -147,9 +147,9 @@ func TestLogCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// knowsVotes opens the files of validator 3 in dir as the engine does. It returns false if the validator would observe; if
+// knowsVotes opens the files of a validator in dir as its engine does. It returns false if the validator would observe; if
 // not, what the log says must agree with the votes that are on record.
-func knowsVotes(t *testing.T, c *conformance.Cluster, dir string) bool {
+func knowsVotes(t *testing.T, c *conformance.Cluster, node int, dir string) bool {
 	t.Helper()
 	g, _, err := openGuard(dir)
 	if err != nil {
@@ -172,7 +172,7 @@ func knowsVotes(t *testing.T, c *conformance.Cluster, dir string) bool {
 			t.Error(err)
 		}
 	}()
-	head := c.Nodes[3].Ledger.Height()
+	head := c.Nodes[node].Ledger.Height()
 	st, err := readLog(c.Suite, entries)
 	if err == nil {
 		err = st.check(head, 0, g.current())
