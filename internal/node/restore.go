@@ -89,19 +89,23 @@ func FetchSnapshot(ctx context.Context, cfg Config, peer string) (*catchup.Fetch
 	return f, err
 }
 
-// linksPatience is how long links to peers are waited for before those that stand are asked alone.
+// linksPatience is how long links to two thirds of the peers are waited for before those that stand are asked alone.
 const linksPatience = 3 * time.Second
 
 func (c *Config) awaitLinks(ctx context.Context, links Links, peer string) {
 	deadline, tick := c.Clock.After(linksPatience), c.Clock.NewTimer(0)
 	defer tick.Stop()
 	for {
-		all := true
+		wanted, linked := 0, 0
 		for _, p := range c.Peers {
-			own := string(p.Key) == string(c.Self.Public())
-			all = all && (own || peer != "" && p.Name != peer || links.Connected(p.Key))
+			if string(p.Key) == string(c.Self.Public()) || peer != "" && p.Name != peer {
+				continue
+			}
+			if wanted++; links.Connected(p.Key) {
+				linked++
+			}
 		}
-		if all {
+		if linked >= wanted-wanted/3 {
 			return
 		}
 		select {
@@ -261,7 +265,7 @@ func (n *Node) prepareData() error {
 		return err
 	}
 	if _, err := os.Stat(n.cfg.path(blocksDir)); errors.Is(err, fs.ErrNotExist) && n.cfg.FetchSnapshot && len(n.cfg.Peers) > 0 {
-		if err := n.beginFromPeers(false); err != nil && !errors.Is(err, catchup.ErrNoSnapshot) {
+		if err := n.beginFromPeers(); err != nil {
 			return err
 		}
 	}
@@ -271,14 +275,17 @@ func (n *Node) prepareData() error {
 	return nil
 }
 
-// beginFromPeers restores the newest snapshot of a peer.
-func (n *Node) beginFromPeers(replace bool) error {
+// beginFromPeers restores the newest snapshot of a peer. If none has one the node begins with the genesis.
+func (n *Node) beginFromPeers() error {
 	f, err := FetchSnapshot(n.ctx, n.cfg, "")
-	if err != nil {
+	if errors.Is(err, catchup.ErrNoSnapshot) && n.ctx.Err() == nil {
 		n.log.Info("no snapshot to begin from", slog.Any("error", err))
+		return os.RemoveAll(n.cfg.path(restoringDir))
+	}
+	if err != nil {
 		return err
 	}
-	out, err := RestoreSnapshot(n.ctx, n.cfg, f, replace)
+	out, err := RestoreSnapshot(n.ctx, n.cfg, f, false)
 	if err != nil {
 		return err
 	}
