@@ -35,8 +35,8 @@ func TestPartitions(t *testing.T) {
 			if quorum {
 				judge(t, took <= 4*time.Second, kind.name+": those who can reach each other are a quorum and commit within 4 s")
 			}
-			if !quorum && l.count() != before {
-				t.Errorf("%s: %d transactions were acknowledged without a quorum", kind.name, l.count()-before)
+			if !quorum && took < hold { // what was submitted before may have been decided before
+				t.Errorf("%s: a transaction was acknowledged without a quorum, after %v", kind.name, took)
 			}
 			mend()
 			took = l.next(t)
