@@ -17,7 +17,7 @@ CHECK ?=
 RACE_EXEMPT := internal/tidy internal/sim
 
 # How long the tests of one package may take.
-TEST_TIMEOUT ?= 8m
+TEST_TIMEOUT ?= 12m
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
 # How many executions make fuzz-long gives each target.
