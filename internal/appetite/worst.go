@@ -12,9 +12,7 @@ func Malformed(bytesMax int) [][]byte {
 	for _, head := range []byte{0x1b, 0x5b, 0x7b, 0x9b, 0xbb} { // number, bytes, text, array, map, with eight bytes of length
 		out = append(out, append([]byte{head}, huge...), append([]byte{0xa1, 0x01, head}, huge...))
 	}
-	for _, claim := range [][]byte{{0x9a, 0x00, 0x01, 0xff, 0xff}, {0x81, 0x9a, 0x00, 0x01, 0xff, 0xff}, {0xba, 0x00, 0x01, 0xff, 0xff}} {
-		out = append(out, claim)
-	}
+	out = append(out, []byte{0x9a, 0x00, 0x01, 0xff, 0xff}, []byte{0x81, 0x9a, 0x00, 0x01, 0xff, 0xff}, []byte{0xba, 0x00, 0x01, 0xff, 0xff})
 	for _, unit := range [][]byte{{0x81}, {0x80}, {0xa0}, {0x40}, {0x60}, {0x00}, {0xa1, 0x01}, {0xa1, 0x01, 0x81}, {0x9f}, {0xbf}, {0x5f}, {0xff}, {0xc0}, []byte("["), []byte("{\"a\":"), []byte("[[]\n"), []byte("<")} {
 		out = append(out, bytes.Repeat(unit, max(1, bytesMax/len(unit))))
 	}
@@ -72,6 +70,7 @@ func lists(t reflect.Type, path []int, yield func(path []int)) {
 		}
 		yield(path)
 		lists(t.Elem(), append(path[:len(path):len(path)], intoElement), yield)
+	default: // what cannot hold a list
 	}
 }
 

@@ -94,7 +94,7 @@ func badCaller(ctx context.Context, i int, conn net.Conn) {
 // announced as far too long, or a greeting that claims to be long.
 func badPeer(ctx context.Context, i int, conn net.Conn) {
 	if i%50 == 0 { // the work of a handshake is shared between stranger and node, and the strangers are on this machine too
-		c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"aval-peer"}, MinVersion: tls.VersionTLS13}) //nolint:gosec // a stranger does not care
+		c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"aval-peer"}, MinVersion: tls.VersionTLS13})
 		if c.HandshakeContext(ctx) != nil {
 			return
 		}

@@ -20,7 +20,7 @@ func TestReplayAfterCatchUp(t *testing.T) {
 	w := newWorld(t, "sm")
 	c := w.client(0)
 	authority := w.net.Genesis.Authority.ID
-	make := func(path ledger.Scope, until ledger.Time) *ledger.SignedTx {
+	signed := func(path ledger.Scope, until ledger.Time) *ledger.SignedTx {
 		tx, err := c.NewTx(ledger.NewOp(authority, &ledger.ScopeOpen{Path: path, Authority: authority}))
 		w.must(err)
 		tx.Tx.ValidUntil = ledger.Time(time.Now().UnixMilli()) + until
@@ -29,7 +29,7 @@ func TestReplayAfterCatchUp(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	short := make("/short", 3*ledger.Second)
+	short := signed("/short", 3*ledger.Second)
 	first, err := c.Submit(ctx, short, api.WaitCommitted)
 	w.must(err)
 	for range 5 {
@@ -52,8 +52,8 @@ func TestReplayAfterCatchUp(t *testing.T) {
 			t.Errorf("the same bytes at %s: %+v, %v; at first %+v", w.nodes[i].Name, again, err, first)
 		}
 	}
-	late := make("/late", -ledger.Second)
-	foreign := make("/foreign", ledger.Minute)
+	late := signed("/late", -ledger.Second)
+	foreign := signed("/foreign", ledger.Minute)
 	foreign.Tx.Network[0] ^= 1
 	for name, tx := range map[string]*ledger.SignedTx{"OUTSIDE_WINDOW": late, "WRONG_NETWORK": foreign} {
 		_, err := w.client(3).Submit(ctx, tx, api.WaitCommitted)

@@ -187,7 +187,7 @@ type Intake struct {
 	reserved, reservedBytes int
 	// strangers counts the transactions, reserved ones too, that no known key signed.
 	strangers int
-	pace                    pace
+	pace      pace
 	// flight holds the batches under way. Invariant: each has at least one transaction that is not settled.
 	flight  map[*flight]struct{}
 	replays []replay

@@ -48,7 +48,7 @@ func TestStrangersLeaveRoom(t *testing.T) {
 			}
 			return admitted, busy
 		}
-		make := func(n int, one func() []byte) (raws [][]byte) {
+		several := func(n int, one func() []byte) (raws [][]byte) {
 			for range n {
 				raws = append(raws, one())
 			}
@@ -59,20 +59,20 @@ func TestStrangersLeaveRoom(t *testing.T) {
 			raw[len(raw)-3] ^= 1
 			return raw
 		}
-		if admitted, busy := count(make(9, forged)); admitted != 0 || busy != 0 {
+		if admitted, busy := count(several(9, forged)); admitted != 0 || busy != 0 {
 			b.Errorf("of nine forged, fewer than strangers may have wait: %d, %d busy", admitted, busy)
 		}
-		if admitted, busy := count(make(30, func() []byte { return b.strangersTx(stranger) })); admitted != 10 || busy != 20 {
+		if admitted, busy := count(several(30, func() []byte { return b.strangersTx(stranger) })); admitted != 10 || busy != 20 {
 			b.Errorf("of 30 strangers' transactions %d are admitted and %d told to wait", admitted, busy)
 		}
 		if load := b.in.Load(); load.Busy != 20 || load.Pending != 10 || load.Limit != 80 {
 			b.Errorf("load %+v", load)
 		}
-		mixed := make(60, func() []byte { return b.tx("authority.a") })
-		if admitted, busy := count(slices.Concat(make(3, func() []byte { return b.strangersTx(stranger) }), mixed)); admitted != 60 || busy != 3 {
+		mixed := several(60, func() []byte { return b.tx("authority.a") })
+		if admitted, busy := count(slices.Concat(several(3, func() []byte { return b.strangersTx(stranger) }), mixed)); admitted != 60 || busy != 3 {
 			b.Errorf("of 60 beside strangers %d are admitted, %d told to wait", admitted, busy)
 		}
-		if admitted, busy := count(make(20, func() []byte { return b.tx("authority.a") })); admitted != 10 || busy != 10 {
+		if admitted, busy := count(several(20, func() []byte { return b.tx("authority.a") })); admitted != 10 || busy != 10 {
 			b.Errorf("at the end of all room %d are admitted, %d told to wait", admitted, busy)
 		}
 	})

@@ -114,7 +114,7 @@ func decodeSubmission(b []byte) (request api.SubmitRequest, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err = d.Decode(&request); err != nil {
+	if err := d.Decode(&request); err != nil {
 		return request, err
 	}
 	if _, more := d.Token(); !errors.Is(more, io.EOF) {

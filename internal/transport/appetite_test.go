@@ -39,7 +39,7 @@ func TestFramesTakeWhatArrived(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					received += headerBytes + copy(room, room)
+					received += headerBytes + len(room)
 				}
 			}
 		})
