@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sort"
 
 	"aval/merkle"
@@ -123,6 +124,7 @@ func (f *Frozen) Roots() Roots { return f.roots }
 
 // Len counts the leaves, tombstones included.
 func (f *Frozen) Len() (n uint64) {
+	defer runtime.KeepAlive(f.s) // the tree's memory goes with it
 	f.visit(f.root, suite.Hash{}, 0, suite.Hash{}, func(*leaf, suite.Hash) bool {
 		n++
 		return true
@@ -132,6 +134,7 @@ func (f *Frozen) Len() (n uint64) {
 
 // Heights calls fn for every leaf that has a value with the height that wrote it.
 func (f *Frozen) Heights(fn func(height uint64)) {
+	defer runtime.KeepAlive(f.s)
 	// A leaf's key and height never change; its seq does, so that it is read under the lock.
 	f.visit(f.root, suite.Hash{}, 0, suite.Hash{}, func(l *leaf, _ suite.Hash) bool {
 		f.s.mu.RLock()
@@ -155,6 +158,7 @@ type Range struct {
 // Range returns the leaves that begin at the place from: as many as have bytesMax together, but one at least. It fails with
 // ErrPruned if the log grew so long meanwhile that their rows were given up.
 func (f *Frozen) Range(from suite.Hash, bytesMax int) (*Range, error) {
+	defer runtime.KeepAlive(f.s)
 	out, size := &Range{From: from}, 0
 	var failed error
 	f.visit(f.root, suite.Hash{}, 0, from, func(l *leaf, place suite.Hash) bool {
