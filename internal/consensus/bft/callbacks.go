@@ -89,12 +89,16 @@ func (in *instance) encode(m *smartbftprotos.Message) ([]byte, error) {
 	if in.sent.message == m {
 		return in.sent.bytes, nil
 	}
-	body, err := proto.Marshal(m)
+	whole := m
+	if m.GetNewView() != nil {
+		whole = in.settlement.restored(m)
+	}
+	body, err := proto.Marshal(whole)
 	if err != nil {
 		return nil, err
 	}
 	kind := kindKernel
-	if nv := m.GetNewView(); nv != nil {
+	if nv := whole.GetNewView(); nv != nil {
 		kind, body = kindPacked, packNewView(body, nv)
 	}
 	b := encodeEnvelope(in.judge.epoch, kind, body)
@@ -240,7 +244,7 @@ func (in *instance) VerifyConsenterSig(sig types.Signature, p types.Proposal) ([
 
 // VerifySignature implements Verifier: it checks a view-change statement.
 func (in *instance) VerifySignature(sig types.Signature) error {
-	return in.judge.statementOf(sig.ID, sig.Msg, sig.Value)
+	return in.judge.statementOf(sig.ID, in.settlement.signed(sig.ID, sig.Msg), sig.Value)
 }
 
 // VerificationSequence implements Verifier: it is the epoch. The kernel asks first between its two readings of the
@@ -260,7 +264,11 @@ func (in *instance) Sign(data []byte) []byte {
 	if in.dead.Load() {
 		return nil
 	}
-	if err := in.checkStatement(data); err != nil {
+	err := in.checkStatement(data)
+	if err == nil {
+		err = in.settlement.begin(data)
+	}
+	if err != nil {
 		in.end(err.Error(), false)
 		return nil
 	}
@@ -278,6 +286,9 @@ func (in *instance) Sign(data []byte) []byte {
 // SignProposal implements Signer: it makes this validator's vote. auxiliary is nil when a view change took the proposal
 // up.
 func (in *instance) SignProposal(p types.Proposal, auxiliary []byte) *types.Signature {
+	if auxiliary == nil {
+		in.locked.Store(time.Now().UnixNano())
+	}
 	if auxiliary != nil {
 		in.prepare(p)
 	} else if err := in.takeUp(p); err != nil {

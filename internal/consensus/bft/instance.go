@@ -38,6 +38,8 @@ type instance struct {
 	self  uint16
 	// promise is what the statements and votes of this validator bind it to.
 	promise promise
+	// settlement settles what view changes have in flight.
+	settlement *settlement
 
 	kernel  *kernel.Consensus
 	journal *journal
@@ -61,8 +63,9 @@ type instance struct {
 	// stated is the newest view that the kernel made a statement for: only then does it take the others' statements.
 	stated atomic.Uint64
 	out    outbound
-	// begun is when the kernel was last told that a view begins, in ns since 1970.
-	begun atomic.Int64
+	// begun is when the kernel was last told that a view begins, locked when it last asked for a vote for what a view change
+	// took up, which it does under a lock that it then holds for two ticks, whatever comes of it; both in ns since 1970.
+	begun, locked atomic.Int64
 	// gate is held for reading while a proposal or vote is handed in, for writing when the kernel leaves its view for a
 	// view change: none is handed in while the kernel holds a lock over the time it takes up what was in flight.
 	gate sync.RWMutex
@@ -100,8 +103,8 @@ const validatedMax = 8
 func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*instance, error) {
 	j, self := s.judge, s.self
 	in := &instance{cfg: cfg, judge: j, guard: g, self: self, peers: s.peers, journal: jr, ended: make(chan ending, 1), wanted: make(chan struct{}, 1),
-		asked: map[*byte]types.RequestInfo{},
-		log:   cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
+		asked: map[*byte]types.RequestInfo{}, settlement: newSettlement(j),
+		log: cfg.Logger.With(slog.Uint64("epoch", j.epoch), slog.Int("validator", int(self)))}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	in.out.answered, in.out.agreed = make([]placed, len(j.set)), make([]placed, len(j.set))
 	head := cfg.Ledger.Head()

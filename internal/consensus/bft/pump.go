@@ -1,6 +1,7 @@
 package bft
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -80,7 +81,16 @@ func (in *instance) tryHand(from uint16, m *smartbftprotos.Message, now time.Tim
 }
 
 func (in *instance) hand(from uint16, m *smartbftprotos.Message) {
+	if vd := m.GetViewData(); vd != nil {
+		in.handStatement(from, vd)
+		return
+	}
 	if nv := m.GetNewView(); nv != nil {
+		var err error
+		if m, err = in.settlement.read(m); err != nil {
+			in.log.Debug("the start of a view is dropped", slog.Any("error", err))
+			return
+		}
 		if !in.out.beginOnce(nextViewOf(nv.GetSignedViewData()[0])) {
 			return
 		}
@@ -88,6 +98,19 @@ func (in *instance) hand(from uint16, m *smartbftprotos.Message) {
 	}
 	if !in.dead.Load() {
 		in.kernel.HandleMessage(nodeID(from), m)
+	}
+}
+
+// handStatement hands a statement in, and perhaps others that waited for it.
+func (in *instance) handStatement(from uint16, vd *smartbftprotos.SignedViewData) {
+	statements, err := in.settlement.take(from, in.self, vd)
+	if err != nil {
+		in.log.Debug("a statement is dropped", slog.Any("error", err))
+	}
+	for _, s := range statements {
+		if !in.dead.Load() {
+			in.kernel.HandleMessage(s.GetSigner(), &smartbftprotos.Message{Content: &smartbftprotos.Message_ViewData{ViewData: s}})
+		}
 	}
 }
 
@@ -133,6 +156,9 @@ const takeUpTicks = 3
 // between reports whether the kernel has left its view and neither entered the next nor begun to decide what was in
 // flight. A synchronisation may have taken it to the next view while it is still about to take up what was in flight there.
 func (in *instance) between(now time.Time) bool {
+	if now.Sub(time.Unix(0, in.locked.Load())) <= takeUpTicks*in.cfg.Timing.Tick {
+		return true
+	}
 	stated := in.stated.Load()
 	in.mu.Lock()
 	taken := in.taken

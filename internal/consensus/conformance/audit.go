@@ -78,6 +78,9 @@ func (a *Audit) Votes(by uint16) int {
 	return len(a.votes[by])
 }
 
+// Signer returns the signer of a validator, under audit from now on.
+func (a *Audit) Signer(index uint16, s suite.Signer) suite.Signer { return &signer{s, index, a} }
+
 // signer is a suite.Signer under audit.
 type signer struct {
 	suite.Signer

@@ -95,7 +95,7 @@ func NewCluster(t testing.TB, f Factory, s suite.Suite) *Cluster {
 	for i := range f.Validators {
 		ledgers = append(ledgers, NewLedger(s, c.ID, c.Audit, epochs...))
 		c.Nodes = append(c.Nodes, &Node{Index: uint16(i), Ledger: ledgers[i], Dir: filepath.Join(dir, fmt.Sprintf("v%d", i)),
-			Signer: &signer{signers[i], uint16(i), c.Audit}})
+			Signer: c.Audit.Signer(uint16(i), signers[i])})
 	}
 	for i, n := range c.Nodes {
 		n.syncer = &syncer{s, c.Net, i, ledgers}

@@ -11,9 +11,11 @@ import (
 	"aval/suite"
 )
 
-// Network carries messages between engines in one process: in order from one to another, or not at all.
+// Network carries messages between engines in one process: in order from one to another, or not at all. Every node stands for a
+// validator. Two nodes may stand for the same: then both get what is sent to it.
 type Network struct {
 	n     int
+	ids   []uint16 // by node
 	mu    sync.Mutex
 	nodes []consensus.Engine
 	// cut holds the directed links that carry nothing; loss is the share of messages lost, of 1000.
@@ -39,9 +41,19 @@ type pipe struct {
 	wake   chan struct{}
 }
 
-// NewNetwork returns links between n nodes. seed makes losses repeatable.
+// NewNetwork returns links between n nodes, each a validator of its own. seed makes losses repeatable.
 func NewNetwork(n int, seed uint64) *Network {
-	net := &Network{n: n, nodes: make([]consensus.Engine, n), cut: map[[2]int]bool{}, pipes: map[[2]int]*pipe{},
+	ids := make([]uint16, n)
+	for i := range ids {
+		ids[i] = uint16(i)
+	}
+	return NewNetworkOf(ids, seed)
+}
+
+// NewNetworkOf returns links between nodes that stand for these validators.
+func NewNetworkOf(ids []uint16, seed uint64) *Network {
+	n := len(ids)
+	net := &Network{n: n, ids: ids, nodes: make([]consensus.Engine, n), cut: map[[2]int]bool{}, pipes: map[[2]int]*pipe{},
 		rng: rand.New(rand.NewPCG(seed, 1))}
 	for from := range n {
 		for to := range n {
@@ -79,9 +91,9 @@ func (n *Network) carry(from, to int, p *pipe) {
 		switch {
 		case e == nil:
 		case m.request:
-			e.ReceiveRequest(uint16(from), m.message)
+			e.ReceiveRequest(n.ids[from], m.message)
 		default:
-			e.Receive(uint16(from), m.message)
+			e.Receive(n.ids[from], m.message)
 		}
 	}
 }
@@ -100,6 +112,20 @@ func (n *Network) send(from, to int, m parcel) {
 			return
 		}
 	}
+	p.put(m)
+}
+
+// Inject sends a message of the consensus channel past tap and loss, as if a node had sent it to another, unless the link is cut.
+func (n *Network) Inject(from, to int, message []byte) {
+	n.mu.Lock()
+	p, cut := n.pipes[[2]int{from, to}], n.cut[[2]int{from, to}]
+	n.mu.Unlock()
+	if p != nil && !cut {
+		p.put(parcel{false, message})
+	}
+}
+
+func (p *pipe) put(m parcel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue = append(p.queue, m)
@@ -169,6 +195,9 @@ func (n *Network) connected(a, b int) bool {
 	return n.nodes[b] != nil && !n.cut[[2]int{a, b}] && !n.cut[[2]int{b, a}]
 }
 
+// Links returns a node's end.
+func (n *Network) Links(node int) consensus.Links { return &links{n, node} }
+
 // links is one node's end.
 type links struct {
 	net  *Network
@@ -176,11 +205,23 @@ type links struct {
 }
 
 // Send implements consensus.Links.
-func (l *links) Send(to uint16, message []byte) { l.net.send(l.self, int(to), parcel{false, message}) }
+func (l *links) Send(to uint16, message []byte) { l.toAll(to, parcel{false, message}) }
 
 // SendRequest implements consensus.Links.
-func (l *links) SendRequest(to uint16, request []byte) {
-	l.net.send(l.self, int(to), parcel{true, request})
+func (l *links) SendRequest(to uint16, request []byte) { l.toAll(to, parcel{true, request}) }
+
+// toAll sends to every node that stands for a validator.
+func (l *links) toAll(to uint16, m parcel) {
+	for node, id := range l.net.ids {
+		if id == to && node != l.self {
+			l.net.send(l.self, node, m)
+		}
+	}
+}
+
+// NewSyncer returns what fetches blocks for a node from the ledgers of the others, given by node.
+func NewSyncer(s suite.Suite, net *Network, node int, ledgers []*Ledger) consensus.Syncer {
+	return &syncer{s, net, node, ledgers}
 }
 
 // syncer fetches blocks from the other nodes' ledgers.
