@@ -129,7 +129,7 @@ func (c *Chain) Prune(ctx context.Context, r Retention) (Pruned, error) {
 			return out, err
 		}
 	}
-	err = c.pruneHeaders(named, &out)
+	err = c.pruneHeaders(named)
 	c.log.Info("pruned", slog.Uint64("first", uint64(out.First)), slog.Int("blocks", out.Blocks), slog.Int("headers", out.Headers))
 	return out, err
 }
@@ -241,7 +241,7 @@ func (c *Chain) pruneBlock(w *kv.Batch, b *ledger.Block, named map[ledger.Height
 }
 
 // pruneHeaders drops headers that were kept for records which have been written again since, and makes all of it durable.
-func (c *Chain) pruneHeaders(named map[ledger.Height]bool, out *Pruned) error {
+func (c *Chain) pruneHeaders(named map[ledger.Height]bool) error {
 	start := heightKey(rowHeader, 0)
 	for more := true; more; {
 		batch, rows := c.cfg.Blocks.NewBatch(), 0
