@@ -146,9 +146,14 @@ func (w *world) otherGenesis(i int) {
 	w.finds(r, "engine log", doctor.Warn, "will observe before it votes: the record of votes was lost")
 	w.start(i)
 	w.names(i, api.CauseObserving, "observing")
-	for range 4 {
+	w.poll("it votes again", func() error { // blocks must pass what it could have voted on
 		w.mustOpenScope(w.client(1))
-	}
+		s, err := w.status(i)
+		if err == nil && s.Engine.Observing {
+			err = fmt.Errorf("it observes until %d: %+v", s.Engine.ObserveUntil, s.Causes)
+		}
+		return err
+	})
 	w.well(i)
 }
 
