@@ -11,13 +11,14 @@ import (
 // ErrPruned reports a peer that has given up the blocks that are needed.
 var ErrPruned = errors.New("catchup: the peer no longer keeps these blocks")
 
-// offered returns the height of the newest snapshot that this node offers, 0 if there is none.
+// offered returns the height of the newest snapshot that this node offers, 0 if there is none, or none that its blocks reach: after a
+// restore it may have newer ones.
 func (c *Catchup) offered() ledger.Height {
 	if c.cfg.Snapshots == nil {
 		return 0
 	}
 	h, err := c.cfg.Snapshots.Newest()
-	if err != nil {
+	if err != nil || h+ledger.Lag > c.height() {
 		return 0
 	}
 	return h

@@ -237,8 +237,7 @@ func completeRestore(dataDir string) error {
 		}
 	}
 	if err == nil {
-		// Snapshots of before may be of heights that this data does not have.
-		err = errors.Join(os.RemoveAll(filepath.Join(dataDir, SnapshotsDir)), syncDir(dataDir))
+		err = syncDir(dataDir)
 	}
 	if err == nil {
 		err = errors.Join(os.RemoveAll(from), syncDir(dataDir))
