@@ -33,7 +33,7 @@ var layers = []layer{
 	{"9", "internal/genesis"},                         // founds networks: writes the homes that config reads
 	{"10", "internal/node internal/fleet"},            // fleet runs nodes as processes
 	{"10b", "internal/sim/check internal/sim/engine"}, // judges whole networks by what can be observed; orders on one thread
-	{"11", "internal/sim internal/bench internal/demo internal/doctor"},
+	{"11", "internal/sim internal/sim/... internal/bench internal/demo internal/doctor"},
 	{"12", "internal/cli internal/e2e"},
 	{"13", "cmd/... internal/tidy"},
 }
