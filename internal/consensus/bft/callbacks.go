@@ -57,6 +57,9 @@ func (in *instance) SendConsensus(target uint64, m *smartbftprotos.Message) {
 	if in.dead.Load() || target == nodeID(in.self) {
 		return
 	}
+	if m.GetViewData() != nil {
+		m = in.amended(m)
+	}
 	in.out.note(m, time.Now(), in.cfg.Ledger.Head().Header.Height)
 	b, err := in.encode(m)
 	if err != nil {
@@ -91,7 +94,7 @@ func (in *instance) encode(m *smartbftprotos.Message) ([]byte, error) {
 	}
 	whole := m
 	if m.GetNewView() != nil {
-		whole = in.settlement.restored(m)
+		whole = in.settlement.unshortened(m)
 	}
 	body, err := proto.Marshal(whole)
 	if err != nil {

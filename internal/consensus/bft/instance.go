@@ -115,6 +115,9 @@ func newInstance(cfg *Config, g *guard, s *state, jr *journal, st *logState) (*i
 	}
 	in.restore = restore
 	in.promise.restore(restore)
+	if restore.told != nil {
+		in.settlement.restored = toProto(restore.told.proposal)
+	}
 	md, err := metadataOf(head.Metadata)
 	if err != nil {
 		in.cancel()

@@ -64,24 +64,13 @@ func (p *promise) left(view uint64) bool {
 	return view < p.promised
 }
 
-// told is what a statement says to be in flight after height last: the header that was proposed in view, nil if nothing is.
-type told struct {
-	last     ledger.Height
-	header   *suite.Hash
-	view     uint64
-	prepared bool
-}
-
-// state promises to have left the views before next. It returns an error, and promises nothing, if the statement would
-// deny a vote, or tell of a proposal without our vote although a quorum has begun a later view without it.
-func (p *promise) state(next uint64, t told) error {
+// state promises to have left the views before next. flight and prepared are what the statement tells to be in flight
+// after height last. It returns an error, and promises nothing, if the statement would deny a vote.
+func (p *promise) state(next uint64, last ledger.Height, flight suite.Hash, prepared bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v := p.voted; v.height == t.last+1 && v.asOf >= p.entered && (!t.prepared || t.header == nil || *t.header != v.header) {
+	if v := p.voted; v.height == last+1 && v.asOf >= p.entered && (!prepared || flight != v.header) {
 		return fmt.Errorf("bft: the statement for view %d would deny the vote for height %d in view %d", next, v.height, v.asOf)
-	}
-	if t.header != nil && !t.prepared && t.view < p.entered {
-		return fmt.Errorf("bft: the statement for view %d would tell a proposal of view %d, which view %d made void", next, t.view, p.entered)
 	}
 	p.promised = max(p.promised, next)
 	return nil
@@ -106,20 +95,15 @@ func (in *instance) checkStatement(data []byte) error {
 	if err != nil {
 		return err
 	}
-	t := told{last: ledger.Height(md.GetLatestSequence()), prepared: vd.GetInFlightPrepared()}
+	var flight suite.Hash
 	if f := vd.GetInFlightProposal(); f != nil {
 		b, err := blockOf(fromProto(f))
 		if err != nil {
 			return err
 		}
-		proposed, err := metadataOf(f.GetMetadata())
-		if err != nil {
-			return err
-		}
-		hash := b.Header.Hash(in.cfg.Suite)
-		t.header, t.view = &hash, proposed.GetViewId()
+		flight = b.Header.Hash(in.cfg.Suite)
 	}
-	return in.promise.state(vd.GetNextView(), t)
+	return in.promise.state(vd.GetNextView(), ledger.Height(md.GetLatestSequence()), flight, vd.GetInFlightPrepared())
 }
 
 // Append implements the kernel's log. When the kernel enters a view although this validator had voted for something at

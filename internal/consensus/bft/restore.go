@@ -183,6 +183,9 @@ type restoration struct {
 	// entered is the highest view entered, flight what is in flight, nil if nothing is.
 	entered uint64
 	flight  *flight
+	// told is what was in flight in a view that was left, without our vote: the kernel must not vote for it any more, but
+	// others may have, and need to be told that it was proposed.
+	told *flight
 }
 
 // plan works out what to start the kernel with after block head. sign makes this validator's vote for a proposal.
@@ -195,7 +198,7 @@ func (st *logState) plan(head *ledger.Block, sign func(types.Proposal) (*types.S
 	changing := st.change != nil && st.change.GetNextView() >= decided.GetViewId()
 	live := st.flight != nil && st.flight.height == head.Header.Height+1 && st.flight.view >= decided.GetViewId()
 	if changing && live && !st.flight.prepared {
-		live = false // having left the view, it must not prepare in it any more
+		live, r.told = false, st.flight // having left the view, it must not prepare in it any more
 	}
 	if changing {
 		r.promised = st.change.GetNextView() + 1

@@ -2,6 +2,7 @@ package bft
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hyperledger-labs/SmartBFT/smartbftprotos"
@@ -21,6 +22,10 @@ import (
 // signed, is read by everybody in the same way. With exactly a quorum of statements, one of which tells a vote, the kernel itself
 // settles nothing else: it would need all of them without objection, or all without a vote.
 
+// And where one validator alone has voted for a proposal, because a liar began a view with it and told nobody else, no quorum
+// without the liar has f+1 that tell it. Whoever hears of such a vote therefore tells the proposal, too, if it is valid and itself
+// has voted for none: to tell it says no more than that. (See adopted.)
+
 // settlement collects statements for the view that this validator is to begin, and knows what the kernel's shortened statements
 // were before. Its methods are safe for concurrent use.
 type settlement struct {
@@ -36,6 +41,10 @@ type settlement struct {
 	chosen bool
 	// whole are statements as they were signed, by what the kernel has instead.
 	whole map[shortened][]byte
+	// votes are the newest statements of each validator that tell a vote.
+	votes map[uint16]*stated
+	// restored is what was in flight here without a vote before a restart, of which the kernel does not know; nil if nothing was.
+	restored *smartbftprotos.Proposal
 }
 
 // shortened names a statement that the kernel has in place of another.
@@ -55,7 +64,7 @@ type stated struct {
 }
 
 func newSettlement(j *judge) *settlement {
-	return &settlement{judge: j, passed: map[uint16]*stated{}, held: map[uint16]*stated{}, whole: map[shortened][]byte{}}
+	return &settlement{judge: j, passed: map[uint16]*stated{}, held: map[uint16]*stated{}, whole: map[shortened][]byte{}, votes: map[uint16]*stated{}}
 }
 
 // readStated decodes a statement whose form was checked.
@@ -118,6 +127,9 @@ func (s *settlement) take(from, self uint16, signed *smartbftprotos.SignedViewDa
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if st.flight != nil && st.prepared {
+		s.votes[from] = st
+	}
 	view := st.data.GetNextView()
 	if s.own == nil || view != s.view || s.judge.leaderOf(view) != self || st.last != s.own.last {
 		return []*smartbftprotos.SignedViewData{signed}, nil
@@ -270,8 +282,8 @@ func (s *settlement) signed(signer uint64, raw []byte) []byte {
 	return raw
 }
 
-// restored returns the start of a view with the statements as they were signed.
-func (s *settlement) restored(m *smartbftprotos.Message) *smartbftprotos.Message {
+// unshortened returns the start of a view with the statements as they were signed.
+func (s *settlement) unshortened(m *smartbftprotos.Message) *smartbftprotos.Message {
 	changed := false
 	out := &smartbftprotos.NewView{}
 	for _, v := range m.GetNewView().GetSignedViewData() {
@@ -324,4 +336,58 @@ func (s *settlement) read(m *smartbftprotos.Message) (*smartbftprotos.Message, e
 		out.SignedViewData = append(out.SignedViewData, s.without(st, voted))
 	}
 	return &smartbftprotos.Message{Content: &smartbftprotos.Message_NewView{NewView: out}}, nil
+}
+
+// adopted returns the proposal that this validator is to tell instead of what its own statement tells, nil if that is to stay:
+// what others have voted for at this height. Should they have voted for several, which liars may say, they take turns.
+func (s *settlement) adopted(own *stated) *smartbftprotos.Proposal {
+	if own.prepared && own.flight != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := uint16(len(s.judge.set))
+	var voted []*smartbftprotos.Proposal
+	for i := range n {
+		st := s.votes[i]
+		if st != nil && st.last == own.last && !slices.ContainsFunc(voted, st.tells) {
+			voted = append(voted, st.flight)
+		}
+	}
+	switch {
+	case len(voted) > 0:
+		return voted[own.data.GetNextView()/uint64(n)%uint64(len(voted))]
+	case own.flight == nil:
+		return s.restored
+	}
+	return nil
+}
+
+// amended returns a statement of the kernel, or one that tells more in its place.
+func (in *instance) amended(m *smartbftprotos.Message) *smartbftprotos.Message {
+	own, err := readStated(m.GetViewData())
+	if err != nil {
+		return m
+	}
+	p := in.settlement.adopted(own)
+	if p == nil || own.tells(p) {
+		return m
+	}
+	b, _, err := in.judge.bind(fromProto(p))
+	if err != nil || uint64(b.Header.Height) != own.last+1 || in.validate(b) != nil {
+		return m
+	}
+	data := proto.Clone(own.data).(*smartbftprotos.ViewData)
+	data.InFlightProposal, data.InFlightPrepared = p, false
+	raw, err := proto.Marshal(data)
+	if err != nil {
+		return m
+	}
+	sig, err := in.cfg.Signer.Sign(domainStatement, in.judge.statementBytes(raw))
+	if err != nil {
+		in.end("sign a view-change statement: "+err.Error(), false)
+		return m
+	}
+	return &smartbftprotos.Message{Content: &smartbftprotos.Message_ViewData{
+		ViewData: &smartbftprotos.SignedViewData{RawViewData: raw, Signer: nodeID(in.self), Signature: sig}}}
 }

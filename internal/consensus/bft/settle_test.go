@@ -111,7 +111,7 @@ func TestSettlement(t *testing.T) {
 			return
 		}
 		settled++
-		start := leads.restored(&smartbftprotos.Message{Content: &smartbftprotos.Message_NewView{NewView: &smartbftprotos.NewView{SignedViewData: kernel}}})
+		start := leads.unshortened(&smartbftprotos.Message{Content: &smartbftprotos.Message_NewView{NewView: &smartbftprotos.NewView{SignedViewData: kernel}}})
 		for _, v := range start.GetNewView().GetSignedViewData() {
 			if !proto.Equal(v, all[v.GetSigner()-1]) {
 				t.Fatalf("the start of the view has a statement of validator %d that it did not sign", v.GetSigner()-1)
