@@ -89,12 +89,17 @@ func FetchSnapshot(ctx context.Context, cfg Config, peer string) (*catchup.Fetch
 	return f, err
 }
 
-// linksPatience is how long links to two thirds of the peers are waited for before those that stand are asked alone.
-const linksPatience = 3 * time.Second
+// How long links to the peers are waited for before those that stand are asked alone: linksPatience, or stragglersPatience from when
+// two thirds stand.
+const (
+	linksPatience      = 3 * time.Second
+	stragglersPatience = time.Second
+)
 
 func (c *Config) awaitLinks(ctx context.Context, links Links, peer string) {
 	deadline, tick := c.Clock.After(linksPatience), c.Clock.NewTimer(0)
 	defer tick.Stop()
+	var stragglers <-chan time.Time
 	for {
 		wanted, linked := 0, 0
 		for _, p := range c.Peers {
@@ -105,11 +110,16 @@ func (c *Config) awaitLinks(ctx context.Context, links Links, peer string) {
 				linked++
 			}
 		}
-		if linked >= wanted-wanted/3 {
+		if linked == wanted {
 			return
+		}
+		if stragglers == nil && linked >= wanted-wanted/3 {
+			stragglers = c.Clock.After(stragglersPatience)
 		}
 		select {
 		case <-deadline:
+			return
+		case <-stragglers:
 			return
 		case <-ctx.Done():
 			return
