@@ -13,17 +13,14 @@ var (
 	seeds    = flag.Int("seeds", 0, "how many seeds to run; 0: as many as belong to every test run")
 )
 
-// seedsInCI are the seeds of every test run.
-const (
-	plainSeedsInCI     = 20
-	byzantineSeedsInCI = 10
-)
-
 // TestSeeds lives through networks in which machines, disks, links and clocks fail.
-func TestSeeds(t *testing.T) { runSeeds(t, plainSeedsInCI, false) }
+func TestSeeds(t *testing.T) { runSeeds(t, seedsInCI, false) }
 
 // TestByzantineSeeds lives through networks in which one validator has a twin, or lies, and links and machines fail.
 func TestByzantineSeeds(t *testing.T) { runSeeds(t, byzantineSeedsInCI, true) }
+
+// regressions are seeds that once found something, beside those of every run: what, is in docs/RELIABILITY.md.
+var regressions = map[bool][]uint64{false: {42, 143, 180}}
 
 func runSeeds(t *testing.T, count int, byzantine bool) {
 	from := *fromSeed
@@ -33,7 +30,14 @@ func runSeeds(t *testing.T, count int, byzantine bool) {
 	if *oneSeed >= 0 {
 		from, count = uint64(*oneSeed), 1
 	}
+	var list []uint64
 	for seed := from; seed < from+uint64(count); seed++ {
+		list = append(list, seed)
+	}
+	if count == seedsInCI {
+		list = append(list, regressions[byzantine]...)
+	}
+	for _, seed := range list {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { runSeed(t, newPlan(nameOf(byzantine), seed, byzantine)) })
 	}
 }

@@ -60,7 +60,7 @@ func inWorld(t *testing.T, p *plan) (w *world) {
 	defer stuck.Stop()
 	dir := scratch(t)
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 9, 15, 1, 0, 0, 0, time.UTC))) // laws and calendars are of these years
+		pause(t.Context(), time.Until(time.Date(2026, 9, 15, 1, 0, 0, 0, time.UTC))) // laws and calendars are of these years
 		w = newWorld(t, p, dir)
 		w.run()
 	})
@@ -357,10 +357,10 @@ func (w *world) await(limit time.Duration, ok func() bool) time.Duration {
 }
 
 // Bounds of progress after all faults healed and all links stand again, in virtual time. While a validator may not vote, because
-// its engine's files were lost, a view changes only if all others find together; that takes longer.
+// its engine's files were lost, or goes on lying, a view changes only if all others find together; that takes longer.
 const (
 	healMax      = 5 * time.Second
-	healShortMax = 10 * time.Second
+	healShortMax = 20 * time.Second
 	levelMax     = 30 * time.Second
 )
 
