@@ -55,7 +55,7 @@ func TestQuickRefusesNonces(t *testing.T) {
 	}
 	q := signer.(*quickSM2)
 	one := big.NewInt(1)
-	x, _ := sm2Curve.ScalarBaseMult(one.Bytes()) //nolint:staticcheck // as in quick.go
+	x, _ := sm2Curve.ScalarBaseMult(one.Bytes())
 	minus := func(v *big.Int) *big.Int { return new(big.Int).Mod(new(big.Int).Sub(sm2Order, v), sm2Order) }
 	for _, tc := range []struct {
 		name string

@@ -139,14 +139,14 @@ func (s *settlement) take(from, self uint16, signed *smartbftprotos.SignedViewDa
 	}
 	if st.flight == nil || st.prepared {
 		s.passed[from] = st
-		return append([]*smartbftprotos.SignedViewData{signed}, s.settle(self)...), nil
+		return append([]*smartbftprotos.SignedViewData{signed}, s.settle()...), nil
 	}
 	s.held[from] = st
-	return s.settle(self), nil
+	return s.settle(), nil
 }
 
 // settle returns the statements that were held, once there are enough to settle what is in flight. The caller holds mu.
-func (s *settlement) settle(self uint16) []*smartbftprotos.SignedViewData {
+func (s *settlement) settle() []*smartbftprotos.SignedViewData {
 	missing := s.judge.set.Quorum() - 1 - len(s.passed)
 	if missing > len(s.held) {
 		return nil

@@ -4,13 +4,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,7 +189,6 @@ type stage struct {
 	net     *conformance.Network
 	audit   *conformance.Audit
 	next    int
-	mu      sync.Mutex
 }
 
 // play plays the scenario and returns what was broken.
@@ -254,7 +251,7 @@ func newStage(t *testing.T, sc *scenario, dir string) *stage {
 
 func (g *stage) start(site int) error {
 	e, err := New(Config{Suite: g.suite, Network: g.id, Signer: g.signers[site], Ledger: g.ledgers[site], Links: g.net.Links(site),
-		Syncer: conformance.NewSyncer(g.suite, g.net, site, g.ledgers), Dir: g.dirs[site], Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Syncer: conformance.NewSyncer(g.suite, g.net, site, g.ledgers), Dir: g.dirs[site], Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func copyEngine(from, to string) error {
 			return nil
 		}
 		rel, rerr := filepath.Rel(from, path)
-		if err = errors.Join(err, rerr); err != nil {
+		if err := errors.Join(err, rerr); err != nil {
 			return err
 		}
 		switch {

@@ -49,7 +49,6 @@ type world struct {
 	notes    []string
 	stories  int
 	told     int // transactions that clients got a receipt for
-	clients  context.CancelFunc
 }
 
 // inWorld runs a seed's plan in a bubble and returns what happened.
@@ -73,7 +72,7 @@ const hangs = 5 * time.Minute
 // scratch returns an empty folder, in memory if the machine has such a place: the engine syncs at every vote.
 func scratch(t *testing.T) string {
 	dir := t.TempDir()
-	if memory, err := os.MkdirTemp("/dev/shm", "aval-sim-"); err == nil {
+	if memory, err := os.MkdirTemp("/dev/shm", "aval-sim-"); err == nil { //nolint:usetesting // elsewhere than where TempDir is
 		dir = memory
 		t.Cleanup(func() {
 			if err := os.RemoveAll(memory); err != nil {
@@ -300,7 +299,7 @@ func (w *world) submit(ctx context.Context, raw []byte, id, signed suite.Hash) *
 // clocksRight reports whether no clock is far off.
 func (w *world) clocksRight() bool {
 	for _, m := range w.machines {
-		if off := m.clock.Now().Sub(time.Now()); off.Abs() > time.Second {
+		if off := time.Until(m.clock.Now()); off.Abs() > time.Second {
 			return false
 		}
 	}
