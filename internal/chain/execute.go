@@ -209,8 +209,8 @@ func (c *Chain) execute(t task) ([]ledger.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.metrics.executed(result.Receipts, c.cfg.Clock.Now().Sub(begin)) // before anybody is told
 	c.finish(h, result, c.newOutcome(roots, &row))
-	c.metrics.executed(result.Receipts, c.cfg.Clock.Now().Sub(begin))
 	return result.Receipts, nil
 }
 
