@@ -16,7 +16,11 @@ CHECK ?=
 #   internal/sim   simulates 200 networks, each on one thread; the parts that it drives are raced in their own packages
 #   internal/sim/nodes  lives through 30 networks of whole nodes, ten times slower with it; make race does 3 of them, and the parts are
 #                  raced in their own packages
-RACE_EXEMPT := internal/tidy internal/sim internal/sim/nodes
+#   internal/bench loads validators for fixed lengths of time, most of which the race detector would take
+RACE_EXEMPT := internal/tidy internal/sim internal/sim/nodes internal/bench
+
+# How many packages are tested at once: one more than there are processors, since those that run networks wait much of the time.
+TEST_JOBS ?= $(shell expr $$(nproc) + 1)
 
 # How long the tests of one package may take.
 TEST_TIMEOUT ?= 12m
@@ -56,11 +60,11 @@ test: ## vet, then test everything, with the race detector where it can tell som
 	plain="$$(go list $(PKG) | grep -xF $(addprefix -e ,$(RACE_EXEMPT_PATHS)) || true)"; \
 	if [ -n "$$raced" ]; then \
 	  echo "==> with the race detector: $$(wc -w <<<"$$raced") packages"; \
-	  go test -race -timeout $(TEST_TIMEOUT) $$raced || status=1; \
+	  go test -race -p $(TEST_JOBS) -timeout $(TEST_TIMEOUT) $$raced || status=1; \
 	fi; \
 	if [ -n "$$plain" ]; then \
 	  echo "==> without (RACE_EXEMPT in the Makefile says why):" $$plain; \
-	  go test -timeout $(TEST_TIMEOUT) $$plain || status=1; \
+	  go test -p $(TEST_JOBS) -timeout $(TEST_TIMEOUT) $$plain || status=1; \
 	fi; \
 	exit $$status
 
