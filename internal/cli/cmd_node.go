@@ -2,17 +2,11 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"aval/internal/node"
 )
-
-// gcPercent makes a node collect garbage when the heap has grown by half, not by all of it, since the last time: most of the
-// heap is the state tree, which holds no pointers and costs a collection little. $GOGC says otherwise.
-const gcPercent = 50
 
 // addNodeCommands adds the commands that run nodes.
 func addNodeCommands(s *session, add func(group string, cmds ...*cobra.Command)) {
@@ -50,9 +44,6 @@ func newNodeCmd(s *session) *cobra.Command {
 			return err
 		}
 		nc.Restored = *restored
-		if os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(gcPercent)
-		}
 		return node.Run(cmd.Context(), nc)
 	}
 	return group("node", "Run a node, back it up, restore it", run.Example, run, nodeBackup(s), nodeRestore(s), nodePrune(s))

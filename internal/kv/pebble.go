@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -48,14 +49,18 @@ func (c *PebbleConfig) Validate() error {
 // Pebble is a Store on disk.
 type Pebble struct {
 	// mu is held for reading by every call, so that Close waits for them.
-	mu sync.RWMutex
-	db *pebble.DB
+	mu       sync.RWMutex
+	db       *pebble.DB
+	onDamage func(error)
 	// closed is set by Close. Invariant: db is not used once it is set.
 	closed bool
 	// iterators counts the running Iterates. They do not hold mu, because their functions may call the store.
 	iterators sync.WaitGroup
 	counters
 }
+
+// separatedBytes is the size from which a value is kept outside the tables.
+const separatedBytes = 4 << 10
 
 // OpenPebble opens the store in c.Dir or makes one.
 func OpenPebble(c PebbleConfig) (*Pebble, error) {
@@ -74,6 +79,11 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 	// The default scheduler wakes up ten times a second to see whether more compactions are allowed than before. With a fixed
 	// number of them it is enough to look when one ends, which this one does.
 	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	// Large values go to files of their own, which compactions leave alone until a fifth of such a file is garbage.
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{Enabled: true, MinimumSize: separatedBytes, MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.2}
+	}
 	if o.CacheSize == 0 {
 		o.CacheSize = 64 << 20
 	}
@@ -96,7 +106,19 @@ func OpenPebble(c PebbleConfig) (*Pebble, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kv: open %s: %w", c.Dir, err)
 	}
-	return &Pebble{db: db}, nil
+	return &Pebble{db: db, onDamage: c.OnDamage}, nil
+}
+
+// damaged marks the error of a read that met damage, and tells it. Pebble itself does neither for files of large values.
+func (p *Pebble) damaged(err error) error {
+	if !pebble.IsCorruptionError(err) && !strings.Contains(err.Error(), "checksum mismatch") {
+		return err
+	}
+	err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	if p.onDamage != nil {
+		p.onDamage(err)
+	}
+	return err
 }
 
 // openOrFail opens the store, or returns what Pebble met in the background while it was opening. Pebble itself would try again
@@ -150,11 +172,11 @@ func (p *Pebble) Get(key []byte) ([]byte, error) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kv: get: %w", err)
+		return nil, fmt.Errorf("kv: get: %w", p.damaged(err))
 	}
 	out := append(make([]byte, 0, len(v)), v...)
-	if err := closer.Close(); err != nil {
-		return nil, fmt.Errorf("kv: get: %w", err)
+	if err := closer.Close(); err != nil { // also if v could not be read
+		return nil, fmt.Errorf("kv: get: %w", p.damaged(err))
 	}
 	return out, nil
 }
@@ -214,7 +236,7 @@ func (p *Pebble) Iterate(r Range, fn func(key, value []byte) error) (err error) 
 	}
 	defer func() {
 		if cerr := it.Close(); cerr != nil && err == nil {
-			err = fmt.Errorf("kv: iterate: %w", cerr)
+			err = fmt.Errorf("kv: iterate: %w", p.damaged(cerr))
 		}
 	}()
 	first, next := it.First, it.Next
@@ -225,7 +247,7 @@ func (p *Pebble) Iterate(r Range, fn func(key, value []byte) error) (err error) 
 	for ok := first(); ok && rows < r.Limit; ok = next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return fmt.Errorf("kv: iterate: %w", err)
+			return fmt.Errorf("kv: iterate: %w", p.damaged(err))
 		}
 		if err := fn(it.Key(), value); err != nil {
 			return unlessStop(err)

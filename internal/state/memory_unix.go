@@ -13,6 +13,7 @@ func mapMemory(size int) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("state: no memory for the tree: %v", err)) // as the runtime does when it has none
 	}
+	preferHuge(b)
 	return b
 }
 

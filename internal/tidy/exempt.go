@@ -16,6 +16,7 @@ var pureExemptions = []exemption{
 	{"internal/kv", "os", "opens and syncs the files of the store"},
 	{"internal/kv", "time", "measures the store and bounds its waits; no value depends on it"},
 	{"internal/kv", "go", "closes and compacts in the background; reads see committed batches only"},
+	{"internal/kv", "float", "tells the store of blocks how much garbage its files may hold"},
 	{"suite", "crypto/rand", "keys, signing nonces and the random coefficients of batch checks"},
 	{"suite", "go", "verifies signatures on several cores; the accepted set does not depend on the order"},
 	{"merkle", "go", "hashes subtrees on several cores; the root does not depend on the order"},
