@@ -220,14 +220,14 @@ func (in *instance) stop() {
 		defer close(done)
 		in.kernel.Stop()
 		in.pumps.Wait()
+		for _, stop := range in.stopTickers {
+			stop()
+		}
 	}()
 	patience := time.NewTimer(stopPatience)
 	defer patience.Stop()
 	select {
 	case <-done:
-		for _, stop := range in.stopTickers {
-			stop()
-		}
 	case <-patience.C:
 		in.log.Error("the kernel did not stop; it is left behind and can do nothing any more")
 	}

@@ -16,13 +16,11 @@ import (
 	"time"
 
 	"aval/codec"
-	"aval/internal/chain"
 	"aval/internal/clock"
 	"aval/internal/genesis"
 	"aval/internal/intake"
 	"aval/internal/node"
 	"aval/internal/sim/check"
-	"aval/internal/vm"
 	"aval/ledger"
 	"aval/suite"
 )
@@ -425,81 +423,6 @@ func (w *world) describe() {
 		p, _ := n.Chain().Progress()
 		tick, need, err := n.Chain().NeedTick()
 		w.note("%s: %+v, %d pending, tick %v %v %v, engine %+v, cause %q", m.base.Name, p, n.Intake().Pending(), tick, need, err, n.Status().Engine, n.Status().Cause)
-	}
-}
-
-// settle waits until the network rests and judges the whole history.
-func (w *world) settle() {
-	var last ledger.Height
-	rests := w.await(levelMax, func() bool {
-		last = w.top()
-		return w.all(func(n *node.Node) bool {
-			p, _ := n.Chain().Progress()
-			_, need, err := n.Chain().NeedTick()
-			return p.Executed == last && p.Committed == last && n.Intake().Pending() == 0 && !need && err == nil
-		})
-	})
-	w.judge.Took("rest on every node", rests, levelMax)
-	if rests < 0 {
-		w.describe()
-		return
-	}
-	for _, m := range w.machines {
-		if m.honest {
-			w.review(m, m.running().Chain(), last)
-		}
-	}
-	books := w.judge.Finish()
-	for _, m := range w.machines {
-		if !m.honest {
-			continue
-		}
-		err := m.running().Chain().Read(func(j *vm.Journal, at chain.At) error {
-			if at.Height != books.Height() {
-				return fmt.Errorf("executed height %d, the books end at %d", at.Height, books.Height())
-			}
-			books.Compare(m.site, func(key []byte) ([]byte, error) { return j.Get(key), nil })
-			return nil
-		})
-		if err != nil {
-			w.fail("%s: %v", m.base.Name, err)
-		}
-	}
-}
-
-// review shows the judge all that a node keeps.
-func (w *world) review(m *machine, c *chain.Chain, last ledger.Height) {
-	for h := ledger.Height(1); h <= last; h++ {
-		b, err := c.Block(h)
-		if err != nil {
-			w.fail("%s: block %d: %v", m.base.Name, h, err)
-			return
-		}
-		w.judge.Committed(m.site, b)
-		_, batches, err := c.BlockBytes(h)
-		receipts, rerr := c.Receipts(h)
-		if err = errors.Join(err, rerr); err != nil {
-			w.fail("%s: height %d: %v", m.base.Name, h, err)
-			return
-		}
-		for _, body := range batches {
-			w.judge.Batch(body)
-		}
-		w.judge.Executed(m.site, h, receipts)
-		if len(receipts) == 0 || h+ledger.Lag > last {
-			continue
-		}
-		proof, err := c.ProveReceipt(chain.Position{Height: h, Index: 0})
-		if err != nil {
-			w.fail("%s: proof of receipt %d/0: %v", m.base.Name, h, err)
-			continue
-		}
-		w.judge.Proof(m.site, codec.MustMarshal(proof), &receipts[0])
-	}
-	if roots, err := c.Roots(last); err == nil {
-		w.judge.Rooted(m.site, last, roots.State, roots.WriteSet)
-	} else {
-		w.fail("%s: roots of height %d: %v", m.base.Name, last, err)
 	}
 }
 
